@@ -1,0 +1,3 @@
+module github.com/spanclock/spanclock/httpui/web/build
+
+go 1.26.0

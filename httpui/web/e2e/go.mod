@@ -1,0 +1,3 @@
+module github.com/spanclock/spanclock/httpui/web/e2e
+
+go 1.26.0
