@@ -22,6 +22,9 @@ type Trace struct {
 	// Windows are the CPU profile windows, and the holes between them, that
 	// overlap the trace's time, by start. Empty when no profiler ran.
 	Windows []Window
+
+	// Problems name parts of the trace that could not be read, one sentence each.
+	Problems []string
 }
 
 // Summary is one line of a list of traces.
@@ -123,6 +126,11 @@ type Eviction struct {
 
 	// Why is a short reason, such as "the ring's budget of 256 MiB was full".
 	Why string
+
+	// Since says how far back the bounded log of evictions reaches: whether a
+	// trace was evicted before that can no longer be told. Zero means that the
+	// log still has every eviction.
+	Since time.Time
 }
 
 // Query selects traces. The zero Query selects all of them.
@@ -153,4 +161,7 @@ type Page struct {
 
 	// Cursor asks for the next, older page. It is empty on the last one.
 	Cursor string
+
+	// Problems name parts of the store that could not be read, one sentence each.
+	Problems []string
 }

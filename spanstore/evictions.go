@@ -1,0 +1,109 @@
+package spanstore
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
+)
+
+// evictions remembers which traces left the ring, as far back as its bound
+// allows. Each new segment starts with a copy, so it survives with the newest.
+type evictions struct {
+	max     int // fingerprints kept
+	entries []evictedSegment
+	since   time.Time // what left before is not known; zero: everything is
+}
+
+type evictedSegment struct {
+	when   time.Time
+	why    string
+	traces []uint32 // sorted
+}
+
+func (l *evictions) add(e evictedSegment) {
+	if len(e.traces) > l.max {
+		e.traces, l.since = e.traces[:l.max], e.when
+	}
+	l.entries = append(l.entries, e)
+	total := 0
+	for i := len(l.entries) - 1; i >= 0; i-- {
+		if total += len(l.entries[i].traces); total > l.max {
+			l.since = l.entries[i].when
+			l.entries = slices.Delete(l.entries, 0, i+1)
+			return
+		}
+	}
+}
+
+func (l *evictions) find(id trace.TraceID) (Eviction, bool) {
+	fp := fingerprint(id)
+	for i := len(l.entries) - 1; i >= 0; i-- {
+		if e := l.entries[i]; has(e.traces, fp) {
+			return Eviction{When: e.when, Why: e.why, Since: l.since}, true
+		}
+	}
+	return Eviction{Since: l.since}, false
+}
+
+func has(sorted []uint32, fp uint32) bool {
+	_, ok := slices.BinarySearch(sorted, fp)
+	return ok
+}
+
+const evictionsVersion = 1
+
+func (l *evictions) encode() []byte {
+	out := []byte{evictionsVersion}
+	since := int64(math.MinInt64)
+	if !l.since.IsZero() {
+		since = l.since.UnixNano()
+	}
+	out = binary.AppendVarint(out, since)
+	out = binary.AppendUvarint(out, uint64(len(l.entries)))
+	for _, e := range l.entries {
+		out = binary.AppendVarint(out, e.when.UnixNano())
+		out = append(binary.AppendUvarint(out, uint64(len(e.why))), e.why...)
+		out = binary.AppendUvarint(out, uint64(len(e.traces)))
+		before := uint32(0)
+		for _, fp := range e.traces {
+			out = binary.AppendUvarint(out, uint64(fp-before))
+			before = fp
+		}
+	}
+	return binary.LittleEndian.AppendUint32(out, block.Checksum(out))
+}
+
+// decode replaces l's entries by those of b. A damaged log is as good as none:
+// it then reaches back to now.
+func (l *evictions) decode(b []byte, now time.Time) {
+	l.entries, l.since = nil, time.Time{}
+	if len(b) == 0 {
+		return
+	}
+	if len(b) < 5 || b[0] != evictionsVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
+		l.since = now
+		return
+	}
+	r := reader{b: b[1 : len(b)-4]}
+	if since := r.varint(); since != math.MinInt64 {
+		l.since = time.Unix(0, since)
+	}
+	for range r.count(3) {
+		e := evictedSegment{when: time.Unix(0, r.varint()), why: string(r.take(r.count(1)))}
+		e.traces = make([]uint32, r.count(1))
+		before := uint32(0)
+		for i := range e.traces {
+			before += uint32(r.uvarint())
+			e.traces[i] = before
+		}
+		l.entries = append(l.entries, e)
+	}
+	if r.bad {
+		l.entries, l.since = nil, now
+	}
+}

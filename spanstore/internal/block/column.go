@@ -1,0 +1,195 @@
+package block
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// columns maps a column's id to its bytes.
+type columns map[byte][]byte
+
+func parseColumns(b []byte) (columns, error) {
+	cs := columns{}
+	for len(b) > 0 {
+		id := b[0]
+		n, k := binary.Uvarint(b[1:])
+		if k <= 0 || n > uint64(len(b)-1-k) {
+			return nil, corrupt("column %d is cut off", id)
+		}
+		end := 1 + k + int(n)
+		cs[id] = b[1+k : end : end]
+		b = b[end:]
+	}
+	return cs, nil
+}
+
+func appendColumn(dst []byte, id byte, body []byte) []byte {
+	dst = append(dst, id)
+	dst = binary.AppendUvarint(dst, uint64(len(body)))
+	return append(dst, body...)
+}
+
+// appendInts appends an integer column: frame of reference, byte planes.
+func appendInts[T int64 | uint64 | uint32 | int32 | uint8](dst []byte, id byte, vs []T) []byte {
+	dst = append(dst, id)
+	dst = binary.AppendUvarint(dst, uint64(intsLen(vs)))
+	return appendPlanes(dst, vs)
+}
+
+func intsRange[T int64 | uint64 | uint32 | int32 | uint8](vs []T) (least int64, width int) {
+	if len(vs) == 0 {
+		return 0, 0
+	}
+	lo, hi := int64(vs[0]), int64(vs[0])
+	for _, v := range vs {
+		lo, hi = min(lo, int64(v)), max(hi, int64(v))
+	}
+	return lo, (bits.Len64(uint64(hi)-uint64(lo)) + 7) / 8
+}
+
+func intsLen[T int64 | uint64 | uint32 | int32 | uint8](vs []T) int {
+	lo, w := intsRange(vs)
+	var tmp [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(tmp[:], uint64(len(vs))) + binary.PutVarint(tmp[:], lo) + 1 + w*len(vs)
+}
+
+func appendPlanes[T int64 | uint64 | uint32 | int32 | uint8](dst []byte, vs []T) []byte {
+	lo, w := intsRange(vs)
+	dst = binary.AppendUvarint(dst, uint64(len(vs)))
+	dst = binary.AppendVarint(dst, lo)
+	dst = append(dst, byte(w))
+	for p := range w {
+		shift := 8 * p
+		for _, v := range vs {
+			dst = append(dst, byte((uint64(v)-uint64(lo))>>shift))
+		}
+	}
+	return dst
+}
+
+// ints is an integer column that is read in place.
+type ints struct {
+	n, w   int
+	least  int64
+	planes []byte
+}
+
+// ints finds the column id, which must hold n values; an absent column is all
+// zero. A negative n takes the count from the column.
+func (cs columns) ints(id byte, n int) (ints, error) {
+	b, ok := cs[id]
+	if !ok {
+		return ints{n: max(0, n)}, nil
+	}
+	c, rest, err := parseInts(b)
+	if err != nil {
+		return c, err
+	}
+	if len(rest) != 0 || n >= 0 && c.n != n {
+		return c, corrupt("column %d holds %d values, not %d", id, c.n, n)
+	}
+	return c, nil
+}
+
+// parseInts reads one integer column from the front of b.
+func parseInts(b []byte) (c ints, rest []byte, err error) {
+	count, k := binary.Uvarint(b)
+	if k <= 0 || count > maxItems {
+		return c, nil, corrupt("integer column without a count")
+	}
+	b = b[k:]
+	least, k := binary.Varint(b)
+	if k <= 0 || len(b) <= k {
+		return c, nil, corrupt("integer column without a header")
+	}
+	c = ints{n: int(count), w: int(b[k]), least: least}
+	b = b[k+1:]
+	if c.w > 8 || c.n*c.w > len(b) {
+		return c, nil, corrupt("integer column is cut off")
+	}
+	c.planes = b[:c.n*c.w]
+	return c, b[c.n*c.w:], nil
+}
+
+// at returns value i, and 0 when there is none.
+func (c *ints) at(i int) int64 {
+	if uint(i) >= uint(c.n) {
+		return 0
+	}
+	var v uint64
+	for p := range c.w {
+		v |= uint64(c.planes[p*c.n+i]) << (8 * p)
+	}
+	return c.least + int64(v)
+}
+
+// stringTable is the block's strings, read in place from one string.
+type stringTable struct {
+	text string
+	ends []uint32
+}
+
+func parseStrings(cs columns, lens, text byte) (stringTable, error) {
+	l, err := cs.ints(lens, -1)
+	if err != nil {
+		return stringTable{}, err
+	}
+	t := stringTable{text: string(cs[text]), ends: make([]uint32, l.n)}
+	var at int64
+	for i := range t.ends {
+		n := l.at(i)
+		if n < 0 || n > int64(len(t.text))-at {
+			return stringTable{}, corrupt("string table is cut off")
+		}
+		at += n
+		t.ends[i] = uint32(at)
+	}
+	return t, nil
+}
+
+// at returns string i, and "" when there is none.
+func (t *stringTable) at(i int64) string {
+	if uint64(i) >= uint64(len(t.ends)) {
+		return ""
+	}
+	var from uint32
+	if i > 0 {
+		from = t.ends[i-1]
+	}
+	return t.text[from:t.ends[i]]
+}
+
+// stringBuilder collects the strings of a block, each once. Position 0 is "".
+type stringBuilder struct {
+	ids  map[string]uint32
+	lens []uint32
+	text []byte
+}
+
+func (b *stringBuilder) reset() {
+	if b.ids == nil {
+		b.ids = make(map[string]uint32, 1024)
+	}
+	clear(b.ids)
+	b.lens, b.text = append(b.lens[:0], 0), b.text[:0]
+	b.ids[""] = 0
+}
+
+// id returns the position of s, which it copies when it is new.
+func (b *stringBuilder) id(s string) uint32 {
+	if id, ok := b.ids[s]; ok {
+		return id
+	}
+	id := uint32(len(b.lens))
+	at := len(b.text)
+	b.text = append(b.text, s...)
+	b.lens = append(b.lens, uint32(len(s)))
+	// The key must not keep the caller's memory alive nor change with it.
+	b.ids[string(b.text[at:])] = id
+	return id
+}
+
+func (b *stringBuilder) appendTo(dst []byte, lens, text byte) []byte {
+	dst = appendInts(dst, lens, b.lens)
+	return appendColumn(dst, text, b.text)
+}

@@ -1,0 +1,619 @@
+package block
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Sections of a block of spans.
+const (
+	secIDs     = 1 // raw: trace, span and foreign parent ids, links' ids
+	secCore    = 2 // what lists and trees need
+	secStrings = 3
+	secDetails = 4 // attributes, events, links
+)
+
+// Columns of secIDs: runs of bare ids.
+const (
+	idTraces  = 1 // 16 bytes for each trace of the block
+	idSpans   = 2 // 8 bytes for each span
+	idParents = 3 // 8 bytes for each parent that is not in the block
+	idLinks   = 4 // 24 bytes for each link: trace id, span id
+)
+
+// Columns of secStrings.
+const (
+	strLens = 1
+	strText = 2
+)
+
+// Columns of secCore, one value for each span. Times are signed and have slices
+// of their own; the others are unsigned.
+const (
+	colEnd         = iota // difference to the end of the span before
+	colDuration           // end - start
+	colTrace              // position in idTraces
+	colParent             // see parentRefs
+	colParentTrace        // 0 none, 1 the span's own, else position in idTraces + 2
+	colName
+	colKind
+	colStatus
+	colStatusText
+	colResource // 0 none, else position in tabResources + 1
+	colScope    // position in tabScopes
+	colFlags    // trace flags, the parent's flags << 8, bits for remote
+	colState    // trace state
+	colParentState
+	colChildren
+	colDroppedAttrs
+	colDroppedEvents
+	colDroppedLinks
+	colEvents // how many
+	colLinks
+	numCols
+
+	tabResources = 64 // string positions of encoded resources
+	tabScopes    = 65
+)
+
+const (
+	flagRemote       = 1 << 16
+	flagParentRemote = 1 << 17
+)
+
+// Columns of secDetails: three attribute tables, then events and links.
+const (
+	tabSpanAttrs  = 0
+	tabEventAttrs = tabSpanAttrs + attrStride
+	tabLinkAttrs  = tabEventAttrs + attrStride
+
+	colEventName    = 32
+	colEventTime    = 33 // difference to the span's start
+	colEventDropped = 34
+	colLinkFlags    = 35 // trace flags, flagRemote
+	colLinkState    = 36
+	colLinkDropped  = 37
+)
+
+// Limits bound what one span may bring into a block.
+type Limits struct {
+	// StringBytes is the most bytes kept of one string; the rest is cut off.
+	StringBytes int
+
+	// SpanBytes is the most bytes kept of one span's strings, attributes,
+	// events and links together; what comes after is dropped and counted in
+	// the span's own dropped counts.
+	SpanBytes int
+}
+
+// Field names a value that a Redactor is asked about.
+type Field struct {
+	Of  FieldOf
+	Key attribute.Key // empty for names and texts
+}
+
+// FieldOf is the kind of place a value stands in.
+type FieldOf byte
+
+const (
+	OfSpanAttribute FieldOf = iota
+	OfEventAttribute
+	OfLinkAttribute
+	OfResourceAttribute
+	OfScopeAttribute
+	OfSpanName
+	OfEventName
+	OfStatusText
+)
+
+// Redactor returns what is to be stored in place of v; false leaves an
+// attribute out and a text empty.
+type Redactor func(f Field, v attribute.Value) (attribute.Value, bool)
+
+// Encoder turns spans into a block. It is not safe for concurrent use, but once
+// no more spans are added any number of goroutines may Encode it.
+type Encoder struct {
+	limits Limits
+	redact Redactor
+
+	n       int
+	strs    stringBuilder
+	traces  traceTable
+	spanIDs []byte
+	parents []byte
+	linkIDs []byte
+
+	ends, durations []int64
+	cols            [numCols][]uint32
+
+	resources    map[*resource.Resource]uint32
+	resourceText []uint32
+	services     []string // service.name of each resource, as stored
+	scopes       map[instrumentation.Scope]uint32
+	scopeText    []uint32
+
+	spanAttrs, eventAttrs, linkAttrs attrBuilder
+	eventTimes                       []int64
+	eventCols                        [2][]uint32 // name, dropped
+	linkCols                         [3][]uint32 // flags, state, dropped
+
+	min, max, longest int64
+	last              int64 // the end of the span added last
+	errors            int
+	clipped           int
+	left              int // of SpanBytes, for the span being added
+}
+
+// NewEncoder returns an empty encoder. redact may be nil.
+func NewEncoder(l Limits, redact Redactor) *Encoder {
+	e := &Encoder{limits: l, redact: redact}
+	e.Reset()
+	return e
+}
+
+// Reset empties e, keeping its memory.
+func (e *Encoder) Reset() {
+	if e.resources == nil {
+		e.resources = map[*resource.Resource]uint32{}
+		e.scopes = map[instrumentation.Scope]uint32{}
+	}
+	e.traces.reset()
+	clear(e.resources)
+	clear(e.scopes)
+	e.n, e.errors, e.clipped = 0, 0, 0
+	e.min, e.max, e.longest, e.last = math.MaxInt64, math.MinInt64, 0, 0
+	e.strs.reset()
+	e.spanIDs, e.parents, e.linkIDs = e.spanIDs[:0], e.parents[:0], e.linkIDs[:0]
+	e.ends, e.durations, e.eventTimes = e.ends[:0], e.durations[:0], e.eventTimes[:0]
+	for _, group := range [][][]uint32{e.cols[:], e.eventCols[:], e.linkCols[:]} {
+		for i := range group {
+			group[i] = group[i][:0]
+		}
+	}
+	e.resourceText, e.scopeText, e.services = e.resourceText[:0], e.scopeText[:0], nil
+	e.spanAttrs.reset()
+	e.eventAttrs.reset()
+	e.linkAttrs.reset()
+}
+
+// Len returns the number of spans in e.
+func (e *Encoder) Len() int { return e.n }
+
+// Clipped returns how many values of e's spans were cut or dropped by Limits.
+func (e *Encoder) Clipped() int { return e.clipped }
+
+// Size bounds the bytes of the encoded block from above, in constant time.
+func (e *Encoder) Size() int {
+	items := len(e.eventTimes) + len(e.linkCols[0])
+	return 1024 + len(e.strs.text) + 4*len(e.strs.lens) +
+		len(e.traces.raw) + len(e.linkIDs) + 120*e.n + 40*items + e.attrBytes()
+}
+
+func (e *Encoder) attrBytes() (n int) {
+	for _, b := range []*attrBuilder{&e.spanAttrs, &e.eventAttrs, &e.linkAttrs} {
+		n += 4*len(b.shape) + 24*len(b.keys) + 8*b.count
+	}
+	return n
+}
+
+// Add appends s.
+func (e *Encoder) Add(s sdktrace.ReadOnlySpan) {
+	e.left = e.limits.SpanBytes
+	e.addIDs(s.SpanContext(), s.Parent())
+	e.addTimes(s.StartTime(), s.EndTime())
+	status := s.Status()
+	if status.Code == codes.Error {
+		e.errors++
+	}
+	e.put(colName, e.text(OfSpanName, s.Name()))
+	e.put(colKind, uint32(s.SpanKind()))
+	e.put(colStatus, uint32(status.Code))
+	e.put(colStatusText, e.text(OfStatusText, status.Description))
+	e.put(colResource, e.resource(s.Resource()))
+	e.put(colScope, e.scope(s.InstrumentationScope()))
+	e.put(colChildren, uint32(s.ChildSpanCount()))
+	e.put(colDroppedAttrs, uint32(s.DroppedAttributes()+e.attributes(&e.spanAttrs, OfSpanAttribute, s.Attributes())))
+	e.addEvents(s.Events(), s.StartTime(), s.DroppedEvents())
+	e.addLinks(s.Links(), s.DroppedLinks())
+	e.n++
+}
+
+func (e *Encoder) put(col int, v uint32) { e.cols[col] = append(e.cols[col], v) }
+
+func (e *Encoder) addIDs(sc, parent trace.SpanContext) {
+	id, spanID, parentID := sc.TraceID(), sc.SpanID(), parent.SpanID()
+	e.put(colTrace, e.traces.id(id))
+	e.spanIDs = append(e.spanIDs, spanID[:]...)
+	e.parents = append(e.parents, parentID[:]...)
+	var of uint32
+	if parent.HasTraceID() {
+		if of = 1; parent.TraceID() != id {
+			of = e.traces.id(parent.TraceID()) + 2
+		}
+	}
+	e.put(colParentTrace, of)
+	flags := uint32(sc.TraceFlags()) | uint32(parent.TraceFlags())<<8
+	if sc.IsRemote() {
+		flags |= flagRemote
+	}
+	if parent.IsRemote() {
+		flags |= flagParentRemote
+	}
+	e.put(colFlags, flags)
+	e.put(colState, e.state(sc))
+	e.put(colParentState, e.state(parent))
+}
+
+// traceTable keeps each trace id of a block once.
+type traceTable struct {
+	at  map[trace.TraceID]uint32
+	raw []byte
+}
+
+func (t *traceTable) reset() {
+	if t.at == nil {
+		t.at = map[trace.TraceID]uint32{}
+	}
+	clear(t.at)
+	t.raw = t.raw[:0]
+}
+
+func (t *traceTable) id(id trace.TraceID) uint32 {
+	i, ok := t.at[id]
+	if !ok {
+		i = uint32(len(t.at))
+		t.at[id] = i
+		t.raw = append(t.raw, id[:]...)
+	}
+	return i
+}
+
+func (e *Encoder) state(sc trace.SpanContext) uint32 {
+	if ts := sc.TraceState(); ts.Len() > 0 {
+		return e.strs.id(ts.String())
+	}
+	return 0
+}
+
+func (e *Encoder) addTimes(start, end time.Time) {
+	from, to := unixNano(start), unixNano(end)
+	e.ends = append(e.ends, to-e.last)
+	e.durations = append(e.durations, to-from)
+	for _, t := range []int64{from, to} {
+		if t != zeroTime {
+			e.min, e.max = min(e.min, t), max(e.max, t)
+		}
+	}
+	if from != zeroTime && to != zeroTime {
+		e.longest = max(e.longest, to-from)
+	}
+	e.last = to
+}
+
+func (e *Encoder) addEvents(events []sdktrace.Event, start time.Time, dropped int) {
+	kept := uint32(0)
+	from := unixNano(start)
+	for _, ev := range events {
+		if !e.spend(32 + len(ev.Name)) {
+			dropped++
+			continue
+		}
+		e.eventCols[0] = append(e.eventCols[0], e.text(OfEventName, ev.Name))
+		e.eventTimes = append(e.eventTimes, unixNano(ev.Time)-from)
+		lost := e.attributes(&e.eventAttrs, OfEventAttribute, ev.Attributes)
+		e.eventCols[1] = append(e.eventCols[1], uint32(ev.DroppedAttributeCount+lost))
+		kept++
+	}
+	e.put(colEvents, kept)
+	e.put(colDroppedEvents, uint32(dropped))
+}
+
+func (e *Encoder) addLinks(links []sdktrace.Link, dropped int) {
+	kept := uint32(0)
+	for _, l := range links {
+		if !e.spend(48) {
+			dropped++
+			continue
+		}
+		id, span := l.SpanContext.TraceID(), l.SpanContext.SpanID()
+		e.linkIDs = append(append(e.linkIDs, id[:]...), span[:]...)
+		flags := uint32(l.SpanContext.TraceFlags())
+		if l.SpanContext.IsRemote() {
+			flags |= flagRemote
+		}
+		lost := e.attributes(&e.linkAttrs, OfLinkAttribute, l.Attributes)
+		e.linkCols[0] = append(e.linkCols[0], flags)
+		e.linkCols[1] = append(e.linkCols[1], e.state(l.SpanContext))
+		e.linkCols[2] = append(e.linkCols[2], uint32(l.DroppedAttributeCount+lost))
+		kept++
+	}
+	e.put(colLinks, kept)
+	e.put(colDroppedLinks, uint32(dropped))
+}
+
+// attributes adds one item's attributes and returns how many did not fit.
+func (e *Encoder) attributes(b *attrBuilder, of FieldOf, kvs []attribute.KeyValue) (lost int) {
+	for _, kv := range kvs {
+		v := kv.Value
+		if e.redact != nil {
+			var keep bool
+			if v, keep = e.redact(Field{of, kv.Key}, v); !keep {
+				continue
+			}
+		}
+		if !e.spend(16 + len(kv.Key) + valueBytes(v)) {
+			lost++
+			continue
+		}
+		b.add(&e.strs, kv.Key, e.clipValue(v))
+	}
+	b.finish()
+	return lost
+}
+
+// spend takes n bytes from the span's budget, and reports whether it had them.
+func (e *Encoder) spend(n int) bool {
+	if n = min(n, e.limits.StringBytes+64); n > e.left {
+		e.clipped++
+		return false
+	}
+	e.left -= n
+	return true
+}
+
+func (e *Encoder) text(of FieldOf, s string) uint32 {
+	if e.redact != nil && s != "" {
+		v, keep := e.redact(Field{Of: of}, attribute.StringValue(s))
+		if s = v.AsString(); !keep {
+			s = ""
+		}
+	}
+	return e.strs.id(e.clip(s))
+}
+
+// clip cuts s to the limit, between two runes.
+func (e *Encoder) clip(s string) string {
+	if len(s) <= e.limits.StringBytes {
+		return s
+	}
+	e.clipped++
+	n := e.limits.StringBytes
+	for back := 0; back < utf8.UTFMax-1 && n > 0 && !utf8.RuneStart(s[n]); back++ {
+		n--
+	}
+	return s[:n]
+}
+
+func (e *Encoder) clipValue(v attribute.Value) attribute.Value {
+	if v.Type() == attribute.STRING {
+		if s := v.AsString(); len(s) > e.limits.StringBytes {
+			return attribute.StringValue(e.clip(s))
+		}
+		return v
+	}
+	if valueBytes(v) > e.limits.StringBytes {
+		// A cut slice or map would be another value: say what stood here.
+		e.clipped++
+		return attribute.StringValue("(" + v.Type().String() + " too long to keep)")
+	}
+	return v
+}
+
+// valueBytes is about what v takes: exact for strings, the encoded length for
+// slices and maps.
+func valueBytes(v attribute.Value) int {
+	switch typeOf(v) {
+	case typeEmpty, typeBool, typeInt64, typeFloat64:
+		return 8
+	case typeString:
+		return len(v.AsString())
+	}
+	return len(appendValue(nil, v, 0))
+}
+
+// resource returns the position of r, plus one.
+func (e *Encoder) resource(r *resource.Resource) uint32 {
+	if r == nil {
+		return 0
+	}
+	id, ok := e.resources[r]
+	if !ok {
+		id = uint32(len(e.resourceText)) + 1
+		e.resources[r] = id
+		kvs := e.kept(OfResourceAttribute, r.Attributes())
+		for _, kv := range kvs {
+			if kv.Key == serviceName && kv.Value.Type() == attribute.STRING {
+				e.services = append(e.services, kv.Value.AsString())
+			}
+		}
+		enc := appendKeyValues(appendString(nil, r.SchemaURL()), kvs, 0)
+		e.resourceText = append(e.resourceText, e.strs.id(string(enc)))
+	}
+	return id
+}
+
+func (e *Encoder) scope(s instrumentation.Scope) uint32 {
+	id, ok := e.scopes[s]
+	if !ok {
+		id = uint32(len(e.scopeText))
+		e.scopes[s] = id
+		enc := appendString(nil, s.Name)
+		enc = appendString(enc, s.Version)
+		enc = appendString(enc, s.SchemaURL)
+		enc = appendKeyValues(enc, e.kept(OfScopeAttribute, s.Attributes.ToSlice()), 0)
+		e.scopeText = append(e.scopeText, e.strs.id(string(enc)))
+	}
+	return id
+}
+
+// kept applies redaction and limits to the attributes of a resource or scope.
+func (e *Encoder) kept(of FieldOf, kvs []attribute.KeyValue) []attribute.KeyValue {
+	out := make([]attribute.KeyValue, 0, len(kvs))
+	left := e.limits.SpanBytes
+	for _, kv := range kvs {
+		v, keep := kv.Value, true
+		if e.redact != nil {
+			v, keep = e.redact(Field{of, kv.Key}, v)
+		}
+		if !keep {
+			continue
+		}
+		v = e.clipValue(v)
+		if left -= 16 + len(kv.Key) + valueBytes(v); left < 0 {
+			e.clipped++
+			break
+		}
+		out = append(out, attribute.KeyValue{Key: kv.Key, Value: v})
+	}
+	return out
+}
+
+// Snapshot returns a copy of e to Encode while e goes on: a few memory copies.
+// Nothing can be added to it.
+func (e *Encoder) Snapshot() *Encoder {
+	c := &Encoder{
+		n: e.n, min: e.min, max: e.max, longest: e.longest, errors: e.errors, clipped: e.clipped,
+		traces: traceTable{raw: slices.Clone(e.traces.raw)}, spanIDs: slices.Clone(e.spanIDs),
+		parents: slices.Clone(e.parents), linkIDs: slices.Clone(e.linkIDs),
+		ends: slices.Clone(e.ends), durations: slices.Clone(e.durations),
+		services: slices.Clone(e.services), resourceText: slices.Clone(e.resourceText), scopeText: slices.Clone(e.scopeText),
+		spanAttrs: e.spanAttrs.snapshot(), eventAttrs: e.eventAttrs.snapshot(), linkAttrs: e.linkAttrs.snapshot(),
+		eventTimes: slices.Clone(e.eventTimes),
+	}
+	c.strs.lens, c.strs.text = slices.Clone(e.strs.lens), slices.Clone(e.strs.text)
+	for i := range e.cols {
+		c.cols[i] = slices.Clone(e.cols[i])
+	}
+	for i := range e.eventCols {
+		c.eventCols[i] = slices.Clone(e.eventCols[i])
+	}
+	for i := range e.linkCols {
+		c.linkCols[i] = slices.Clone(e.linkCols[i])
+	}
+	return c
+}
+
+// Encode appends the block of e's spans to dst. A nil codec leaves it
+// uncompressed. It changes nothing in e.
+func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
+	refs, foreign := e.parentRefs()
+	ids := appendColumn(nil, idTraces, e.traces.raw)
+	ids = appendColumn(ids, idSpans, e.spanIDs)
+	ids = appendColumn(ids, idParents, foreign)
+	ids = appendColumn(ids, idLinks, e.linkIDs)
+
+	core := appendInts(nil, colEnd, e.ends)
+	core = appendInts(core, colDuration, e.durations)
+	core = appendInts(core, colParent, refs)
+	for id := range e.cols {
+		if len(e.cols[id]) > 0 {
+			core = appendInts(core, byte(id), e.cols[id])
+		}
+	}
+	core = appendInts(core, tabResources, e.resourceText)
+	core = appendInts(core, tabScopes, e.scopeText)
+
+	details := e.spanAttrs.appendTo(nil, tabSpanAttrs)
+	details = e.eventAttrs.appendTo(details, tabEventAttrs)
+	details = e.linkAttrs.appendTo(details, tabLinkAttrs)
+	details = appendInts(details, colEventTime, e.eventTimes)
+	details = appendInts(details, colEventName, e.eventCols[0])
+	details = appendInts(details, colEventDropped, e.eventCols[1])
+	details = appendInts(details, colLinkFlags, e.linkCols[0])
+	details = appendInts(details, colLinkState, e.linkCols[1])
+	details = appendInts(details, colLinkDropped, e.linkCols[2])
+
+	return pack(dst, c, KindSpans, e.n, e.min, e.max, []section{
+		{id: secIDs, raw: true, buf: ids},
+		{id: secCore, buf: core},
+		{id: secStrings, buf: e.strs.appendTo(nil, strLens, strText)},
+		{id: secDetails, buf: details},
+	})
+}
+
+// parentRefs names each span's parent: 0 for none, an odd number for a span of
+// this block (its distance, zigzag, times two plus one), an even one for an id
+// in foreign (its position plus one, times two). A parent mostly stands a few
+// places on, so this costs a byte where the id would cost eight.
+func (e *Encoder) parentRefs() (refs []uint32, foreign []byte) {
+	at := make(map[uint64]int32, e.n)
+	for i := range e.n {
+		at[binary.LittleEndian.Uint64(e.spanIDs[8*i:])] = int32(i)
+	}
+	refs = make([]uint32, e.n)
+	for i := range e.n {
+		id := binary.LittleEndian.Uint64(e.parents[8*i:])
+		if id == 0 {
+			continue
+		}
+		if p, ok := at[id]; ok {
+			d := p - int32(i)
+			refs[i] = uint32(d<<1^d>>31)<<1 | 1
+			continue
+		}
+		foreign = append(foreign, e.parents[8*i:8*i+8]...)
+		refs[i] = uint32(len(foreign)/8) << 1
+	}
+	return refs, foreign
+}
+
+// zeroTime stands for the zero time.Time, whose UnixNano is undefined.
+const zeroTime = math.MinInt64
+
+// unixNano is t in Unix nanoseconds; a time before 1678 or after 2262 becomes
+// the nearest that fits.
+func unixNano(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return zeroTime
+	case t.Before(minTime):
+		return minTime.UnixNano()
+	case t.After(maxTime):
+		return maxTime.UnixNano()
+	}
+	return t.UnixNano()
+}
+
+var (
+	minTime = time.Unix(0, math.MinInt64+1)
+	maxTime = time.Unix(0, math.MaxInt64)
+)
+
+func fromUnixNano(ns int64) time.Time {
+	if ns == zeroTime {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// Bounds returns the least start and the greatest end of e's spans in Unix
+// nanoseconds; the least is greater than the greatest when there are none.
+func (e *Encoder) Bounds() (least, greatest int64) { return e.min, e.max }
+
+// Longest returns the greatest duration of e's spans, in nanoseconds.
+func (e *Encoder) Longest() int64 { return e.longest }
+
+// Errors returns how many of e's spans have the status Error.
+func (e *Encoder) Errors() int { return e.errors }
+
+// Traces returns how many traces have spans in e, TraceID the id of one.
+func (e *Encoder) Traces() int                 { return len(e.traces.raw) / 16 }
+func (e *Encoder) TraceID(t int) trace.TraceID { return trace.TraceID(e.traces.raw[16*t:]) }
+
+// Services returns the service names of e's spans, sorted, each once.
+func (e *Encoder) Services() []string {
+	return slices.Compact(slices.Sorted(slices.Values(e.services)))
+}
+
+// serviceName is the resource attribute that names the service.
+const serviceName = "service.name"

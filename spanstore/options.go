@@ -1,0 +1,129 @@
+package spanstore
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
+)
+
+const (
+	// DefaultMaxBytes is Options.MaxBytes when that is zero.
+	DefaultMaxBytes = 256 << 20
+
+	// MinMaxBytes is the least MaxBytes that Open accepts: eight segments, each
+	// with room for a few blocks of full-sized spans.
+	MinMaxBytes = 4 << 20
+)
+
+// Options configure a Store. Nil and the zero value mean the defaults.
+type Options struct {
+	// MaxBytes bounds the sum of all files in the directory, or with Open("")
+	// the encoded bytes in memory. The oldest spans make room for new ones.
+	// Zero means DefaultMaxBytes; less than MinMaxBytes is refused.
+	MaxBytes int64
+
+	// MaxAge removes spans that ended longer ago, a whole segment at a time, so
+	// some live a little longer. Zero keeps them until MaxBytes is reached.
+	MaxAge time.Duration
+
+	// Redact, when it is set, decides what may be stored. It is asked about
+	// every attribute of spans, events, links, resources and scopes, and about
+	// span names, event names and status texts (as string values), before
+	// anything reaches memory that queries see, or disk. It returns what to
+	// store in place of v; false leaves an attribute out and a text empty. It
+	// runs in the store's background, must be safe for concurrent use, and
+	// should be quick: it is called some ten times a span. When it panics the
+	// value is replaced by "(redaction failed)" and counted in Stats.
+	Redact func(f Field, v attribute.Value) (attribute.Value, bool)
+
+	// Logger is told about trouble, each kind once until it has passed. Nil
+	// means the OpenTelemetry error handler.
+	Logger *slog.Logger
+}
+
+// Field names a value that Options.Redact is asked about.
+type Field struct {
+	Of  FieldOf
+	Key attribute.Key // empty for names and texts
+}
+
+// FieldOf is the place a value stands in.
+type FieldOf int
+
+// The places that Options.Redact is asked about.
+const (
+	SpanAttribute FieldOf = iota
+	EventAttribute
+	LinkAttribute
+	ResourceAttribute
+	ScopeAttribute
+	SpanName
+	EventName
+	StatusText
+)
+
+// layout is what follows from MaxBytes.
+type layout struct {
+	segments   int
+	segmentMax int64 // bytes of one segment file, never exceeded
+	blockMax   int   // a block is closed when it may have reached this
+	limits     block.Limits
+}
+
+const (
+	// blockSpans closes a block. Larger blocks compress better (35.6 bytes a
+	// span at 2,048 against 41.6 at 512), smaller ones are quicker to read.
+	blockSpans = 2048
+
+	// reserveBytes are kept free of segments, for the lock file.
+	reserveBytes = 64 << 10
+)
+
+func (o *Options) layout() (layout, error) {
+	maxBytes := o.MaxBytes
+	if maxBytes == 0 {
+		maxBytes = DefaultMaxBytes
+	}
+	if maxBytes < MinMaxBytes {
+		return layout{}, fmt.Errorf("Options.MaxBytes is %d; it must be at least %d (%d MiB), or 0 for the default of %d MiB",
+			o.MaxBytes, int64(MinMaxBytes), MinMaxBytes>>20, DefaultMaxBytes>>20)
+	}
+	if o.MaxAge < 0 {
+		return layout{}, fmt.Errorf("Options.MaxAge is %v; it must be positive, or 0 for no limit", o.MaxAge)
+	}
+	// More segments keep more of the budget live, fewer leave larger ones: 16
+	// where a segment then still has 4 MiB.
+	l := layout{segments: 16}
+	if maxBytes/16 < 4<<20 {
+		l.segments = 8
+	}
+	l.segmentMax = (maxBytes - reserveBytes) / int64(l.segments) &^ (pageSize - 1)
+	l.blockMax = int(min(1<<20, l.segmentMax/8))
+	l.limits = block.Limits{
+		StringBytes: int(min(64<<10, l.segmentMax/64)),
+		SpanBytes:   int(min(256<<10, l.segmentMax/16)),
+	}
+	return l, nil
+}
+
+// redactor puts Options.Redact in the form the codec calls, and guards it.
+func (s *Store) redactor() block.Redactor {
+	redact := s.opts.Redact
+	if redact == nil {
+		return nil
+	}
+	return func(f block.Field, v attribute.Value) (out attribute.Value, keep bool) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.counts.redactFailed.Add(1)
+				s.report("redact", fmt.Errorf("Options.Redact panicked: %v", p))
+				out, keep = attribute.StringValue("(redaction failed)"), true
+			}
+		}()
+		return redact(Field{FieldOf(f.Of), f.Key}, v)
+	}
+}

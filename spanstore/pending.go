@@ -1,0 +1,66 @@
+package spanstore
+
+import (
+	"sync"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
+)
+
+// pendingBlock is a block of spans that is not, or not finally, on disk.
+type pendingBlock struct {
+	seq uint64
+	enc *block.Encoder
+
+	tail int // spans that the last commit of the unfinished block had
+
+	view *openView // the newest copy made for readers
+}
+
+// openView is a copy of a pending block as readers see it.
+type openView struct {
+	enc   *block.Encoder
+	once  sync.Once
+	spans *block.Spans
+	err   error
+}
+
+// newPending begins a block. s.mu is held, or nobody else has s yet.
+func (s *Store) newPending() *pendingBlock {
+	s.seq++
+	return &pendingBlock{seq: s.seq, enc: block.NewEncoder(s.layout.limits, s.redactor())}
+}
+
+func (b *pendingBlock) full(l layout) bool {
+	return b.enc.Len() >= blockSpans || b.enc.Size() >= l.blockMax
+}
+
+// read returns what readers see of b now. s.mu is held.
+func (b *pendingBlock) read() *openView {
+	if b.view == nil || b.view.enc.Len() != b.enc.Len() {
+		b.view = &openView{enc: b.enc.Snapshot()}
+	}
+	return b.view
+}
+
+// open decodes the view, once.
+func (v *openView) open() (*block.Spans, error) {
+	v.once.Do(func() { v.spans, v.err = block.OpenSpans(v.enc.Encode(nil, nil), nil) })
+	return v.spans, v.err
+}
+
+// pendingUsage is a block of usage that is not on disk yet.
+type pendingUsage struct {
+	info *blockInfo
+	data []byte
+}
+
+// encodeBlock turns a block of spans, which nobody adds to, into what is committed.
+func (s *Store) encodeBlock(seq uint64, enc *block.Encoder) encodedBlock {
+	info := &blockInfo{
+		seq: seq, kind: block.KindSpans, count: enc.Len(),
+		longest: enc.Longest(), errors: enc.Errors(), services: enc.Services(),
+		traces: sortedFingerprints(enc.Traces(), enc.TraceID),
+	}
+	info.min, info.max = enc.Bounds()
+	return encodedBlock{info: info, summary: info.encode(), data: enc.Encode(nil, s.codec)}
+}

@@ -1,0 +1,186 @@
+package spanstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
+)
+
+// snapshot is what the store held at one moment. Committed blocks are read
+// lazily; one that is evicted meanwhile reads as empty.
+type snapshot struct {
+	s        *Store
+	views    []*openView  // blocks in memory
+	infos    []*blockInfo // committed blocks of spans, in the order of their numbers
+	usage    []*blockInfo // committed blocks of usage
+	waiting  []*pendingUsage
+	problems []string
+}
+
+func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
+	s.takeQueued(ctx, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	sn := &snapshot{s: s, waiting: slices.Clone(s.usage)}
+	inMemory := map[uint64]bool{}
+	for _, p := range s.full {
+		inMemory[p.seq] = true
+		sn.views = append(sn.views, p.read())
+	}
+	if s.open.enc.Len() > 0 {
+		inMemory[s.open.seq] = true
+		sn.views = append(sn.views, s.open.read())
+	}
+	for _, u := range s.usage {
+		inMemory[u.info.seq] = true
+	}
+	for _, info := range s.infos {
+		switch {
+		case inMemory[info.seq]: // the copy in memory is newer
+		case info.kind == block.KindUsage:
+			sn.usage = append(sn.usage, info)
+		default:
+			sn.infos = append(sn.infos, info)
+		}
+	}
+	return sn, nil
+}
+
+// spans returns a committed block, nil when it is gone or cannot be read.
+func (sn *snapshot) spans(info *blockInfo) *block.Spans {
+	if b, ok := sn.s.cache.get(info).(*block.Spans); ok {
+		return b
+	}
+	data, err := info.seg.read(info.seq)
+	if err == nil {
+		var b *block.Spans
+		if b, err = block.OpenSpans(data, sn.s.codec); err == nil {
+			sn.s.cache.put(info, b, b.MemoryBytes())
+			return b
+		}
+	}
+	sn.problem(info, err)
+	return nil
+}
+
+// problem records that a block could not be read. Eviction is none.
+func (sn *snapshot) problem(info *blockInfo, err error) {
+	if errors.Is(err, errGone) {
+		return
+	}
+	if seg, ok := info.seg.(*boltSegment); ok && isBroken(err) {
+		seg.giveUp()
+	}
+	text := fmt.Sprintf("block %d of segment %d could not be read: %v", info.seq, info.seg.number(), err)
+	sn.problems = append(sn.problems, text)
+	sn.s.report(fmt.Sprintf("read %d", info.seg.number()), errors.New(text))
+}
+
+// view returns a block in memory, nil when it is empty.
+func (sn *snapshot) view(v *openView) *block.Spans {
+	b, err := v.open()
+	if err != nil {
+		sn.problems = append(sn.problems, fmt.Sprintf("spans in memory could not be read: %v", err))
+		return nil
+	}
+	return b
+}
+
+// Trace returns what the store holds of one trace, its newest spans included.
+// It fails with ErrNotFound when that is nothing. Cost: the blocks that hold
+// parts of the trace are decoded, about 0.1 ms each.
+func (s *Store) Trace(ctx context.Context, id trace.TraceID) (*Trace, error) {
+	if s == nil {
+		return nil, fmt.Errorf("trace %s: %w", id, ErrNotFound)
+	}
+	sn, err := s.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trace{ID: id}
+	for _, b := range sn.holding(id) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if t.Spans, err = appendSpans(t.Spans, b, id); err != nil {
+			sn.problems = append(sn.problems, fmt.Sprintf("part of the trace could not be read: %v", err))
+		}
+	}
+	if len(t.Spans) == 0 {
+		if len(sn.problems) > 0 {
+			return nil, fmt.Errorf("trace %s: %w: %s", id, ErrNotFound, sn.problems[0])
+		}
+		return nil, fmt.Errorf("trace %s: %w", id, ErrNotFound)
+	}
+	slices.SortStableFunc(t.Spans, func(a, b Span) int {
+		return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End))
+	})
+	sn.addUsage(t)
+	t.Problems = sn.problems
+	return t, nil
+}
+
+// holding returns the blocks that hold spans of the trace.
+func (sn *snapshot) holding(id trace.TraceID) (blocks []*block.Spans) {
+	fp := fingerprint(id)
+	for _, info := range sn.infos {
+		if info.mayHold(fp) {
+			if b := sn.spans(info); b != nil {
+				blocks = append(blocks, b)
+			}
+		}
+	}
+	for _, v := range sn.views {
+		if b := sn.view(v); b != nil {
+			blocks = append(blocks, b)
+		}
+	}
+	return blocks
+}
+
+// appendSpans appends the block's spans of one trace, whole.
+func appendSpans(to []Span, b *block.Spans, id trace.TraceID) ([]Span, error) {
+	t := b.FindTrace(id)
+	if t < 0 {
+		return to, nil
+	}
+	r, err := b.Reader()
+	if err != nil {
+		return to, err
+	}
+	for i := range b.Len() {
+		if b.Trace(i) != t {
+			continue
+		}
+		r.Seek(i)
+		s := Span{
+			SpanContext: r.SpanContext(), Parent: r.Parent(), Name: b.Name(i), Kind: r.Kind(),
+			Start: r.Start(), End: r.End(), Attributes: r.Attributes(), Events: r.Events(), Links: r.Links(),
+			Status: r.Status(), ChildSpanCount: r.Children(), Resource: r.Resource(), Scope: r.Scope(),
+		}
+		s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = r.Dropped()
+		to = append(to, s)
+	}
+	return to, nil
+}
+
+// Evicted tells whether the trace was removed from the store, when and why, as
+// far back as the log of evictions reaches. Its ids are kept as 32-bit
+// fingerprints: of 10,000 unknown ids it takes less than one for another.
+func (s *Store) Evicted(id trace.TraceID) (Eviction, bool) {
+	if s == nil {
+		return Eviction{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone.find(id)
+}

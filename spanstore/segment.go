@@ -1,0 +1,119 @@
+package spanstore
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// segment is one part of the ring. commit and seal are called by the writer
+// alone, read by anybody at any time.
+type segment interface {
+	// number orders segments by age.
+	number() uint64
+
+	// size is what the segment counts towards the budget, in bytes.
+	size() int64
+
+	// room reports whether a commit of c is sure to stay within the segment's
+	// bytes.
+	room(c *commit) bool
+
+	// commit makes all of c durable, or none of it.
+	commit(c *commit) error
+
+	// read returns a copy of a block.
+	read(seq uint64) ([]byte, error)
+
+	// seal ends writing.
+	seal() error
+
+	// remove deletes the segment; close only gives it back. Both wait for reads
+	// that are under way. Afterwards read returns errGone.
+	remove() error
+	close() error
+}
+
+// commit is what goes to a segment in one transaction.
+type commit struct {
+	blocks []encodedBlock
+	run    *Run   // set with the first commit of a run into a segment
+	log    []byte // the log of evictions, set with a segment's first commit
+}
+
+type encodedBlock struct {
+	info    *blockInfo
+	summary []byte
+	data    []byte
+}
+
+func (c *commit) bytes() (n int64) {
+	for _, b := range c.blocks {
+		n += int64(len(b.summary) + len(b.data))
+	}
+	return n + int64(len(c.log))
+}
+
+// errGone is returned by read when the segment was removed meanwhile.
+var errGone = errors.New("segment is gone")
+
+// memSegment is a segment of a ring in memory.
+type memSegment struct {
+	num   uint64
+	limit int64
+
+	mu     sync.RWMutex // guards the rest
+	blocks map[uint64][]byte
+	bytes  int64
+}
+
+func newMemSegment(num uint64, limit int64) *memSegment {
+	return &memSegment{num: num, limit: limit, blocks: map[uint64][]byte{}}
+}
+
+func (s *memSegment) number() uint64 { return s.num }
+func (s *memSegment) seal() error    { return nil }
+func (s *memSegment) close() error   { return s.remove() }
+
+func (s *memSegment) size() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.bytes
+}
+
+func (s *memSegment) room(c *commit) bool { return s.size()+c.bytes() <= s.limit }
+
+func (s *memSegment) commit(c *commit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blocks == nil {
+		return errGone
+	}
+	for _, b := range c.blocks {
+		s.bytes += int64(len(b.data)) - int64(len(s.blocks[b.info.seq]))
+		s.blocks[b.info.seq] = slices.Clone(b.data)
+	}
+	return nil
+}
+
+func (s *memSegment) read(seq uint64) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.blocks == nil {
+		return nil, errGone
+	}
+	b, ok := s.blocks[seq]
+	if !ok {
+		return nil, fmt.Errorf("segment %d has no block %d but %v", s.num, seq, slices.Sorted(maps.Keys(s.blocks)))
+	}
+	return b, nil // never changed once it is in the map
+}
+
+func (s *memSegment) remove() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocks, s.bytes = nil, 0
+	return nil
+}

@@ -1,0 +1,146 @@
+package spanstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
+)
+
+// blockInfo is what the store keeps in memory of each block on disk: enough to
+// tell which blocks a query needs. It is written beside its block, so that Open
+// reads the blocks' summaries instead of the blocks.
+type blockInfo struct {
+	seq      uint64
+	kind     block.Kind
+	count    int
+	min, max int64 // Unix nanoseconds: of spans, or of windows
+	longest  int64 // greatest duration of a span
+	errors   int
+	services []string
+	traces   []uint32 // fingerprints of the traces in it, sorted
+
+	seg segment // where it is; set when it is committed or loaded
+}
+
+const summaryVersion = 1
+
+// fingerprint maps a trace id to 32 bits. Ids need not be random in any
+// particular bytes, so all of them count. Among 200,000 traces a lookup meets a
+// false match once in 20,000 times, and then reads one block too many.
+func fingerprint(id trace.TraceID) uint32 {
+	h := binary.LittleEndian.Uint64(id[:8])*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(id[8:])
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	return uint32(h >> 32)
+}
+
+func sortedFingerprints(n int, id func(int) trace.TraceID) []uint32 {
+	fps := make([]uint32, n)
+	for i := range fps {
+		fps[i] = fingerprint(id(i))
+	}
+	slices.Sort(fps)
+	return slices.Compact(fps)
+}
+
+func (b *blockInfo) mayHold(fp uint32) bool {
+	_, ok := slices.BinarySearch(b.traces, fp)
+	return ok
+}
+
+func (b *blockInfo) overlaps(from, to int64) bool { return b.min <= to && b.max >= from }
+
+// encode returns the summary: version, kind, then varints, strings, and the
+// fingerprints, four bytes each; a CRC-32C of all of it at the end.
+func (b *blockInfo) encode() []byte {
+	out := []byte{summaryVersion, byte(b.kind)}
+	out = binary.AppendUvarint(out, uint64(b.count))
+	out = binary.AppendVarint(out, b.min)
+	out = binary.AppendVarint(out, b.max)
+	out = binary.AppendVarint(out, b.longest)
+	out = binary.AppendUvarint(out, uint64(b.errors))
+	out = binary.AppendUvarint(out, uint64(len(b.services)))
+	for _, s := range b.services {
+		out = append(binary.AppendUvarint(out, uint64(len(s))), s...)
+	}
+	out = binary.AppendUvarint(out, uint64(len(b.traces)))
+	for _, fp := range b.traces {
+		out = binary.LittleEndian.AppendUint32(out, fp)
+	}
+	return binary.LittleEndian.AppendUint32(out, block.Checksum(out))
+}
+
+var errSummary = errors.New("damaged block summary")
+
+func decodeBlockInfo(seq uint64, b []byte) (*blockInfo, error) {
+	if len(b) < 6 || b[0] != summaryVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
+		return nil, errSummary
+	}
+	r := reader{b: b[2 : len(b)-4]}
+	info := &blockInfo{seq: seq, kind: block.Kind(b[1])}
+	info.count = int(r.uvarint())
+	info.min, info.max, info.longest = r.varint(), r.varint(), r.varint()
+	info.errors = int(r.uvarint())
+	for range r.count(1) {
+		info.services = append(info.services, string(r.take(r.count(1))))
+	}
+	info.traces = make([]uint32, r.count(4))
+	for i := range info.traces {
+		info.traces[i] = binary.LittleEndian.Uint32(r.take(4))
+	}
+	if r.bad || len(r.b) != 0 || info.count < 0 || info.count > math.MaxInt32 {
+		return nil, errSummary
+	}
+	return info, nil
+}
+
+// reader reads varints and runs of bytes; after a fault it reads zeros.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads the number of items that take at least size bytes each.
+func (r *reader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.b)/size) {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) take(n int) []byte {
+	if n > len(r.b) {
+		r.b, r.bad = nil, true
+		return make([]byte, n)
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
