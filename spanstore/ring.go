@@ -102,10 +102,16 @@ func (r *ring) fill(blocks []encodedBlock) *commit {
 	return c
 }
 
-// after deals with a failed commit: a segment that broke is given up.
+// after deals with a failed commit: a segment that broke, or whose file somebody
+// removed, is given up, so that the next attempt begins another.
 func (r *ring) after(err error) error {
-	if isBroken(err) || errors.Is(err, errGone) { // gone: a reader met the damage first
+	switch {
+	case isBroken(err), errors.Is(err, errGone): // gone: a reader met the damage first
 		r.giveUpActive()
+	case errors.Is(err, os.ErrNotExist):
+		r.s.forget(r.active)
+		err = errors.Join(err, r.active.close())
+		r.active = nil
 	}
 	return err
 }
@@ -292,16 +298,16 @@ func (r *ring) load() error {
 	r.next = 1
 	var nums []uint64
 	for _, e := range entries {
-		base, isSegment := strings.CutSuffix(e.Name(), segmentSuffix)
-		num, err := strconv.ParseUint(base, 10, 64)
-		switch {
-		case isSegment && err == nil:
+		suffix := filepath.Ext(e.Name())
+		num, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), suffix), 10, 64)
+		if err != nil || suffix != segmentSuffix && suffix != damagedSuffix {
+			continue // not ours
+		}
+		r.next = max(r.next, num+1)
+		if suffix == segmentSuffix {
 			nums = append(nums, num)
-			r.next = max(r.next, num+1)
-		case strings.HasSuffix(e.Name(), damagedSuffix):
-			if fi, err := e.Info(); err == nil {
-				r.damaged = append(r.damaged, damagedFile{filepath.Join(r.s.dir, e.Name()), fi.Size()})
-			}
+		} else if fi, err := e.Info(); err == nil {
+			r.damaged = append(r.damaged, damagedFile{filepath.Join(r.s.dir, e.Name()), fi.Size()})
 		}
 	}
 	slices.Sort(nums)

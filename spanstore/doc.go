@@ -1,0 +1,93 @@
+// Package spanstore keeps finished OpenTelemetry spans in a bounded ring on
+// local disk, and gives them back whole.
+//
+//	store, err := spanstore.Open("traces", nil)
+//	if err != nil {
+//		log.Print(err) // the nil store is inert: the service runs on
+//	}
+//	defer store.Close()
+//	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor()))
+//
+// A *Store is an sdktrace.SpanExporter too, so sdktrace.WithBatcher(store)
+// works; Processor loses less and shows a span as soon as it has ended.
+//
+// # What is kept
+//
+// Everything that a span has: ids, parent, remote flags, trace state, kind,
+// times to the nanosecond, attributes of all types, events, links, status,
+// dropped counts, resource and scope. Beside it, what the profiler measured
+// (AddUsage), which the store adds up and attaches no meaning to.
+//
+// A string longer than 64 KiB is cut between two runes; a span's attributes,
+// events and links beyond 256 KiB together are left out and counted in its
+// dropped counts. With a MaxBytes below 64 MiB the limits are smaller: a 64th
+// and a 16th of a segment. Times before 1678 and after 2262 become the nearest
+// that fits. Stats.Clipped counts.
+//
+// # What is promised
+//
+//  1. The sum of all files in the directory never exceeds Options.MaxBytes.
+//  2. A span is readable as soon as ExportSpans has returned, or OnEnd of a
+//     Processor, and durable two seconds later, or when Flush has returned nil.
+//  3. What was durable survives a kill of the process at any moment, and is
+//     removed only by eviction, oldest segment first.
+//  4. No span is lost silently: Stats counts what was dropped, and why.
+//  5. Nothing here panics, and OnEnd never blocks. When the disk fails, spans
+//     wait in memory up to a bound and are then dropped; writing resumes by
+//     itself.
+//  6. What a query returns shares nothing that the store will change.
+//
+// # Cost
+//
+// OnEnd takes a lock for a slice append. Encoding and writing happen in two
+// background goroutines. Memory: up to 16,384 queued spans and 8 full blocks
+// when the disk is slow, a cache of 8 MiB, and an index of about 5 bytes a
+// trace.
+//
+// # Caveats
+//
+// A directory belongs to one process at a time. Eviction removes a whole
+// segment, a 16th of the budget (an 8th below 64 MiB). A query by attribute is
+// not there yet. A network file system is no place for a memory-mapped
+// database.
+//
+// # On disk
+//
+// The directory holds a file named lock, which is locked and names its holder,
+// and segments NNNNNNNN.seg with ascending numbers; the highest is written,
+// the others are sealed. NNNNNNNN.damaged is a segment that could not be read,
+// set aside: it counts towards the budget and is the first to be evicted.
+//
+// A segment is a bbolt database with pages of 4 KiB:
+//
+//	meta
+//	  format     one byte, 1
+//	  evictions  the log of evictions when the segment was begun, see below
+//	runs
+//	  <number of the run's first block, 8 bytes big endian>  JSON of Run
+//	blocks
+//	  <block number, 8 bytes big endian>
+//	    0        summary: what Open reads
+//	    1        the block, see package block
+//
+// Block numbers ascend over all segments. The unfinished block is committed
+// every two seconds under its number and replaced by its longer self; when a
+// rotation comes between, the older segment keeps the shorter version, and the
+// version in the higher segment counts.
+//
+// A summary is version byte 1; kind byte (1 spans, 2 usage); count uvarint;
+// least start, greatest end and longest duration varint, in nanoseconds; spans
+// with status Error uvarint; the services, each as length uvarint and bytes,
+// their number uvarint before them; the sorted fingerprints of the traces,
+// uint32 little endian each, their number uvarint before them; CRC-32C of all
+// that, uint32 little endian.
+//
+// The fingerprint of a trace id, read as two little-endian uint64 a and b, is
+// h = a*0x9e3779b97f4a7c15 ^ b; h ^= h>>32; h *= 0xd6e8feb86659fd93; h>>32.
+//
+// The log of evictions is version byte 1; how far back it reaches, varint, in
+// Unix nanoseconds, the least int64 when it has everything; its entries, their
+// number uvarint before them: when varint, why as length uvarint and bytes, the
+// sorted fingerprints as differences uvarint, their number before them; CRC-32C
+// of all that.
+package spanstore
