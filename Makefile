@@ -1,0 +1,42 @@
+# make help lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+MODULES     := . examples httpui/web/build httpui/web/e2e
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: ## start the demo
+	go run ./examples/shop
+
+.PHONY: test
+test: deps ## install what the tests need, run the tests of all modules, say what was skipped
+	@.ci/test $(GOTESTSUM)
+
+.PHONY: deps
+deps: ## install the browser and the databases that tests use, where that is possible
+	@.ci/install
+
+.PHONY: dist
+dist: ## build the page's bundle into httpui/web/dist
+	go run ./httpui/web/build
+
+.PHONY: check
+check: ## what CI checks beside the tests
+	@.ci/check $(STATICCHECK) $(MODULES)
+
+.PHONY: bench
+bench: ## run the benchmarks whose results are kept in bench/results
+	go test -run '^$$' -bench . -benchmem ./bench/... ./profiler/... ./spanstore/...
+
+.PHONY: fuzz
+fuzz: ## fuzz every decoder, a minute each
+	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block
+	go test -run '^$$' -fuzz FuzzUsage -fuzztime 60s ./spanstore/internal/block
