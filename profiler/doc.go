@@ -1,0 +1,106 @@
+// Package profiler puts the CPU time of a process to its OpenTelemetry spans:
+// it takes the process's CPU profile in windows, all the time, and stores with
+// each span how much CPU it used, and in which call stacks.
+//
+//	store, err := spanstore.Open("traces", nil)
+//	prof, err := profiler.Start(store, nil)
+//	tp := prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor())))
+//	otel.SetTracerProvider(tp)
+//	...
+//	prof.Stop()
+//
+// One Profiler serves the whole process; several providers share it. When Start
+// fails, or OTEL_SDK_DISABLED=true, the *Profiler is nil and inert: a program
+// runs on without CPU figures. Importing the package does nothing.
+//
+// # How it works
+//
+// A span that starts labels its goroutine with its id (span_id, in hex) and
+// gives back at its end what the goroutine had before. The runtime notes the
+// labels with each of the 100 CPU samples a second and busy thread. A window,
+// 10 s as a rule, is turned into counts and stacks per span, handed to the store
+// and forgotten. Only the public runtime/pprof takes the profile.
+//
+// The CPU time of a span is its own: that of the innermost span on a goroutine,
+// without its child spans. A goroutine that was created in a span works for it,
+// until it starts a span itself. What the garbage collector makes a goroutine
+// do counts as that goroutine's work, the collector's own threads do not.
+//
+// A sample stands for 10 ms. For work on one thread n samples mean n x 10 ms,
+// give or take 10 ms; no sample means less than 10 ms, not nothing. Samples have
+// no time: they tell how much of a span was CPU time, not when.
+//
+// # Promises
+//
+// These hold for spans of providers that the profiler is registered on; each P
+// has a test of that name.
+//
+//	P1  A span may end on another goroutine: that one keeps its own labels. The
+//	    one that started it is put right by the next span that starts or ends on it.
+//	P2  Labels that a goroutine has and its context lacks are there in the span
+//	    and after it.
+//	P3  CPU time on a goroutine that outlives the span in which it was created is
+//	    never the span's, from the next window on: it is counted as late.
+//	P4  It does not matter through which reference a span is ended.
+//	P5  A parent may end before its child; neither's label comes back.
+//	P6  A second End does nothing to the span that is active then.
+//	P7  Tracers return the provider's own spans.
+//	P8  A span may end in a pprof.Do with its context; its label does not come
+//	    back when Do returns, nor by any later use of that context.
+//	P9  Spans of libraries that take the provider from a span, as otelhttp's
+//	    Transport does, are labelled like all others.
+//
+// Further: no panic leaves the package; no span waits for the store; memory is
+// bounded (Options.MaxLive, Options.MaxEnded), and what does not fit is counted
+// in Stats; Stop leaves no goroutine behind. Labels of the program's own stay,
+// whether they are in the context or on the goroutine.
+//
+// # The process has one CPU profile
+//
+// While the profiler holds it, /debug/pprof/profile, go test -cpuprofile and
+// every other pprof.StartCPUProfile fail with "cpu profiling already in use".
+// Use Profiler.ProfileHandler in place of /debug/pprof/profile: it serves the
+// running windows, and needs nobody to pause. For anything else call Pause
+// before and Resume after. Who comes first wins: while somebody else's profile
+// runs the profiler waits, tries again every few seconds, and stores a hole, so
+// that missing figures do not look like idleness. It cannot know that somebody
+// wants the profile while it has it.
+//
+// Execution traces, heap, block and mutex profiles are not concerned.
+//
+// # Caveats
+//
+//   - Within the window in which a span ended, work after its end on goroutines
+//     that it created (P3), or on the goroutine that started it if it ended on
+//     another (P1), cannot be told from the span's.
+//   - A goroutine keeps the label of a span that is over when no further span
+//     starts or ends there. Its samples are late; after Options.MaxEnded other
+//     spans they are unattributed. After Stop, too, labels stay on goroutines
+//     until their spans end.
+//   - Spans that are made without the wrapper (P9) are labelled on the goroutine
+//     but not in their context: a pprof.Do with that context hides them.
+//   - A span that is one of more than MaxLive in flight loses its label in
+//     contexts, and its samples are unattributed.
+//   - Work in cgo counts where Go called it; threads of C's own have no labels.
+//     Programs built as c-archive or c-shared are not sampled unless they handle
+//     SIGPROF as runtime/pprof says.
+//   - P1 and P2 need to read goroutine labels, for which there is no public API.
+//     It is done by linkname, checked once at Start, and left out with the build
+//     tag spanclock_nolinkname; P1 and P2 may fail then, the others do not.
+//     Stats.LabelsReadable tells.
+//   - The CPU time of the whole process in a window is known on Linux, macOS and
+//     the BSDs.
+//
+// # Cost
+//
+// Sampling is that of any CPU profile at 100 Hz. Turning a window into usage
+// costs a few milliseconds of CPU each 10 s; Stats.Own counts the samples that
+// fell on the profiler. Between two windows nothing is sampled for 1 to 24 ms,
+// the more the busier the process is; Stats.Lost adds that up.
+//
+// A span that records costs six small allocations and, in CPU time, about 0.6 to
+// 0.7 of what the SDK itself spends on it (one root and four children, Go 1.26,
+// SDK 1.47; see BenchmarkSpans). A span that does not record costs a type
+// assertion in its tracer. Memory grows with the spans in flight to about 8 MB
+// and with those that ended lately to 5 MB, at the default options.
+package profiler

@@ -1,0 +1,377 @@
+package profiler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel"
+
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// Options configure Start. A nil *Options and the zero value of each field mean
+// the default. A negative value is an error.
+type Options struct {
+	// Window is how long a CPU profile window lasts when nobody looks earlier
+	// and spans are not too many. The default is 10 s: a window's end costs the
+	// profile 1 to 24 ms in which nothing is sampled. At most a minute.
+	Window time.Duration
+
+	// MinWindow is the least length of a window that ends early. The default is
+	// 2 s, the least 100 ms: windows of 1 s lose up to 2.4 % of the samples,
+	// windows of 250 ms up to 10 %. It wins over a shorter Window.
+	MinWindow time.Duration
+
+	// MaxLive is the most spans in flight whose labels the profiler can take
+	// back, each about 250 bytes. The oldest makes room for the newest: a span
+	// that never ends goes first. The default is 32768.
+	MaxLive int
+
+	// MaxEnded is the most spans that ended a short while ago and whose samples
+	// can still be put to their trace, 40 bytes each. The running window is
+	// ended early when they become many, but not before MinWindow is over, so
+	// the default of 131072 serves about 49,000 spans a second.
+	MaxEnded int
+
+	// MaxStacks is the most distinct call stacks that are kept of one span in
+	// one window, the most frequent ones; default 32. All samples count all the
+	// same.
+	MaxStacks int
+
+	// MaxDepth is the most frames of a call stack, counted from the leaf;
+	// default 64.
+	MaxDepth int
+
+	// Logger gets what the profiler has to say: errors, and who keeps it from
+	// working, each once. Without one errors go to otel.Handle.
+	Logger *slog.Logger
+}
+
+// resolved returns o with the defaults filled in.
+func (o *Options) resolved() (Options, error) {
+	var r Options
+	if o != nil {
+		r = *o
+	}
+	for name, v := range map[string]int64{
+		"Window": int64(r.Window), "MinWindow": int64(r.MinWindow), "MaxLive": int64(r.MaxLive),
+		"MaxEnded": int64(r.MaxEnded), "MaxStacks": int64(r.MaxStacks), "MaxDepth": int64(r.MaxDepth),
+	} {
+		if v < 0 {
+			return r, fmt.Errorf("option %s is negative: %d; zero means the default", name, v)
+		}
+	}
+	r.MinWindow = max(100*time.Millisecond, or(r.MinWindow, 2*time.Second))
+	r.Window = min(max(r.MinWindow, or(r.Window, 10*time.Second)), time.Minute)
+	r.MaxLive = or(r.MaxLive, 1<<15)
+	r.MaxEnded = or(r.MaxEnded, 1<<17)
+	r.MaxStacks = or(r.MaxStacks, 32)
+	r.MaxDepth = or(r.MaxDepth, 64)
+	return r, nil
+}
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// Profiler takes the process's CPU profile in windows and puts its samples to
+// the spans they fell on. It is a span processor of the SDK; see TracerProvider
+// for the usual way to register it. All methods may be called at any time from
+// any goroutine. A nil *Profiler is inert.
+type Profiler struct {
+	store *spanstore.Store
+	opts  Options
+	spans *registry
+
+	// readable says that goroutine labels can be read, not only set.
+	readable bool
+
+	// labeling is on until Stop: spans that start are labelled.
+	labeling atomic.Bool
+
+	kick chan struct{} // wakes the sampler's goroutine to look at the fields below
+	done chan struct{} // closed when that goroutine is gone
+
+	mu       sync.Mutex // guards all below
+	stopping bool
+	paused   bool
+	wish     time.Time     // somebody wants to see what was burnt until then
+	cut      time.Time     // the same, with no regard to MinWindow
+	holding  bool          // the process's CPU profile is ours
+	idle     bool          // no window runs, and all that ran are stored
+	settled  time.Time     // what was burnt before is stored, as far as it was sampled
+	changed  chan struct{} // closed and replaced when one of the former three changes
+	taps     map[*tap]struct{}
+	stats    Stats
+	said     map[string]bool // troubles that were reported and are not over
+	stopErr  error
+}
+
+// active is the process's profiler: there is only one CPU profile to take.
+var active atomic.Pointer[Profiler]
+
+// Start starts the profiler. When it returns the first window is running, or
+// the profiler waits for another CPU profile to end.
+//
+// It fails when store is nil, an option is negative, or a profiler runs already
+// in this process. The *Profiler is nil then, and inert: a program that ignores
+// the error runs without CPU figures. With OTEL_SDK_DISABLED=true (in any case)
+// both results are nil and nothing is started.
+func Start(store *spanstore.Store, o *Options) (*Profiler, error) {
+	if strings.EqualFold(strings.TrimSpace(os.Getenv("OTEL_SDK_DISABLED")), "true") {
+		return nil, nil
+	}
+	if store == nil {
+		return nil, errors.New("start profiler: no span store to put CPU usage into; pass the one that spanstore.Open returned and check its error")
+	}
+	opts, err := o.resolved()
+	if err != nil {
+		return nil, fmt.Errorf("start profiler: %w", err)
+	}
+	readable, err := learnLabels()
+	if err != nil {
+		return nil, fmt.Errorf("start profiler: %w", err)
+	}
+
+	p := &Profiler{
+		store:    store,
+		opts:     opts,
+		readable: readable,
+		kick:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
+		changed:  make(chan struct{}),
+		taps:     map[*tap]struct{}{},
+		said:     map[string]bool{},
+	}
+	p.spans = newRegistry(opts.MaxLive, opts.MaxEnded, p.wake)
+	if !active.CompareAndSwap(nil, p) {
+		return nil, errors.New("start profiler: one is running in this process already; share it between all providers, or Stop it first")
+	}
+	p.labeling.Store(true)
+	ready := make(chan struct{})
+	go p.run(ready)
+	<-ready
+	return p, nil
+}
+
+// Stop ends the last window, stores it and frees the CPU profile. No goroutine
+// is left when it returns. Spans that start afterwards are not labelled, and
+// those that are live lose their labels as they end. It returns the error of
+// storing the last window; calling it again does nothing and returns the same.
+func (p *Profiler) Stop() error {
+	if p == nil {
+		return nil
+	}
+	p.labeling.Store(false)
+	p.mu.Lock()
+	p.stopping = true
+	p.mu.Unlock()
+	p.wake()
+	<-p.done
+	active.CompareAndSwap(p, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopErr
+}
+
+// Pause frees the process's CPU profile for somebody else and returns when it
+// is free. Spans are labelled all the same, so that a profile taken meanwhile
+// has their ids. The pause is stored as a hole. One Resume ends it, however
+// often Pause was called.
+func (p *Profiler) Pause() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	p.paused = true
+	p.mu.Unlock()
+	p.wake()
+	_ = p.await(context.Background(), func() bool { return !p.holding || !p.paused })
+}
+
+// Resume takes the CPU profile again after Pause, at once or as soon as nobody
+// else has it; it does not wait for that.
+func (p *Profiler) Resume() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	p.paused = false
+	p.mu.Unlock()
+	p.wake()
+}
+
+// Refresh is for somebody who wants to see now what the process does: it asks
+// that the running window end early, though not before MinWindow, and waits
+// until all CPU time that was used before the call has been put into the store.
+//
+// It returns the context's error when that is done first; with a context that
+// is done already it only leaves its wish. It returns nil at once when there is
+// nothing to wait for: stopped, paused, or another CPU profile is running.
+func (p *Profiler) Refresh(ctx context.Context) error {
+	if p == nil {
+		return nil
+	}
+	t := p.wishFor()
+	return p.await(ctx, func() bool { return p.idle || !p.settled.Before(t) })
+}
+
+// wishFor asks for all that is burnt until now, and returns now.
+func (p *Profiler) wishFor() time.Time {
+	if p == nil {
+		return time.Time{}
+	}
+	p.mu.Lock()
+	t := time.Now()
+	p.wish = t
+	p.mu.Unlock()
+	p.wake()
+	return t
+}
+
+// wake makes the sampler's goroutine look at what is asked of it.
+func (p *Profiler) wake() {
+	select {
+	case p.kick <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// await blocks until cond, which is called with p.mu held, is true, the
+// profiler has stopped, or ctx is done.
+func (p *Profiler) await(ctx context.Context, cond func() bool) error {
+	for {
+		p.mu.Lock()
+		ok, changed := cond(), p.changed
+		p.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Stats are the profiler's own figures. Counts are since Start.
+type Stats struct {
+	// Running says that a window is being taken, Paused that Pause was called.
+	Running, Paused bool
+
+	// State says in words what the profiler does: "running", "paused",
+	// "another CPU profile was running", "stopped", or why it gave up. It is
+	// "off" for a nil *Profiler.
+	State string
+
+	// CoveredUntil is the end of the last window that was stored. It is zero
+	// before there is one and while none is running.
+	CoveredUntil time.Time
+
+	// Windows and Holes count what was stored of either.
+	Windows, Holes int64
+
+	// Samples counts all CPU samples; each stands for 10 ms of CPU time.
+	// Labeled are those that were put to a span, Late those of a span that was
+	// over, Unattributed those of a span that is not known (any more), and Own
+	// those of the profiler itself. The rest ran outside of spans.
+	Samples, Labeled, Late, Unattributed, Own int64
+
+	// LiveSpans counts the spans in flight, DroppedSpans those that had to make
+	// room for others, because they never ended or there were too many.
+	LiveSpans    int
+	DroppedSpans int64
+
+	// Lost is the time between windows in which nothing was sampled, holes not
+	// included.
+	Lost time.Duration
+
+	// LabelsReadable says that goroutine labels can be read in this build, not
+	// only set; see the package's caveats.
+	LabelsReadable bool
+
+	// Errors counts windows that could not be parsed or stored, Panics what was
+	// caught in the profiler itself. LastError is the last of either.
+	Errors, Panics int64
+	LastError      string
+}
+
+// Stats returns the profiler's figures.
+func (p *Profiler) Stats() Stats {
+	if p == nil {
+		return Stats{State: "off"}
+	}
+	live := p.spans.liveSpans()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Running, s.Paused = p.holding, p.paused
+	if !s.Running {
+		s.CoveredUntil = time.Time{}
+	}
+	s.LiveSpans, s.DroppedSpans = live, p.spans.dropped.Load()
+	s.LabelsReadable = p.readable
+	return s
+}
+
+// fail counts err and reports it, unless its kind was reported already and has
+// not been over since.
+func (p *Profiler) fail(kind string, err error) {
+	p.mu.Lock()
+	p.stats.Errors++
+	p.stats.LastError = err.Error()
+	p.mu.Unlock()
+	p.say(kind, func() {
+		if p.opts.Logger != nil {
+			p.opts.Logger.Error("spanclock profiler: "+kind, "err", err)
+		} else {
+			otel.Handle(fmt.Errorf("spanclock profiler: %w", err))
+		}
+	})
+}
+
+// say calls report the first time that kind comes up, and again after over.
+func (p *Profiler) say(kind string, report func()) {
+	p.mu.Lock()
+	said := p.said[kind]
+	p.said[kind] = true
+	p.mu.Unlock()
+	if !said {
+		defer func() { _ = recover() }() // the report runs the program's code
+		report()
+	}
+}
+
+func (p *Profiler) over(kind string) {
+	p.mu.Lock()
+	delete(p.said, kind)
+	p.mu.Unlock()
+}
+
+// rescue is deferred wherever the profiler runs on somebody else's goroutine.
+func (p *Profiler) rescue() {
+	if r := recover(); r != nil {
+		p.panicked(r)
+	}
+}
+
+func (p *Profiler) panicked(r any) {
+	p.mu.Lock()
+	p.stats.Panics++
+	p.mu.Unlock()
+	p.fail("panic", fmt.Errorf("panic: %v", r))
+}

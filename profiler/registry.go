@@ -1,0 +1,330 @@
+package profiler
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// spanKey64 is a span id as a number: eight bytes that maps hash fast. The zero
+// value is no span.
+type spanKey64 uint64
+
+func keyOf(id trace.SpanID) spanKey64 { return spanKey64(binary.BigEndian.Uint64(id[:])) }
+
+func (k spanKey64) spanID() (id trace.SpanID) {
+	binary.BigEndian.PutUint64(id[:], uint64(k))
+	return id
+}
+
+// hex returns k as the label's value: 16 lower-case digits.
+func (k spanKey64) hex() string {
+	var src [8]byte
+	var dst [16]byte
+	binary.BigEndian.PutUint64(src[:], uint64(k))
+	hex.Encode(dst[:], src[:])
+	return string(dst[:])
+}
+
+// parseKey is the inverse of hex.
+func parseKey(s string) (spanKey64, bool) {
+	var b [8]byte
+	if len(s) != 16 {
+		return 0, false
+	}
+	if _, err := hex.Decode(b[:], []byte(s)); err != nil {
+		return 0, false
+	}
+	k := spanKey64(binary.BigEndian.Uint64(b[:]))
+	return k, k != 0
+}
+
+// frame is what a live span did to its goroutine, and what takes it back.
+// OnEnd is told neither the context nor anything private of the span, so the
+// frame waits in the registry.
+type frame struct {
+	key   spanKey64
+	trace trace.TraceID
+
+	// labels are on the goroutine while the span is its innermost; bare says
+	// that they hold the span label and nothing else. before are those that the
+	// goroutine had, and prev is the frame of the span that they name.
+	labels labelCtx
+	before labelCtx
+	bare   bool
+
+	// prev belongs to the registry while it holds the frame, and to whoever
+	// took the frame out of it afterwards.
+	prev *frame
+
+	// gone says that the registry no longer holds the frame: the span ended, or
+	// had to make room.
+	gone atomic.Bool
+
+	// Where goroutine labels cannot be read, users counts the span itself while
+	// it lives and the frames whose prev this is: more than one says that other
+	// spans are further in. It is 0 elsewhere.
+	users atomic.Int32
+
+	// The shard's list of frames in the order of their start.
+	older, newer *frame
+}
+
+// ended is what is remembered of a span that is over: enough to put the samples
+// of the running window to its trace, to know samples that come too late, and
+// to find the span in which it ran.
+type ended struct {
+	key, prev  spanKey64
+	trace      trace.TraceID
+	generation uint32
+}
+
+// shards spreads the lock; spans of one moment seldom meet in one of 64.
+const shards = 64
+
+// registry knows the live spans and those that ended a short while ago. It is
+// written at every start and end of a span and read in whole once a window.
+// Its size is bounded: the oldest entry makes room for the newest.
+type registry struct {
+	maxLive, maxEnded int // in one shard
+
+	// generation counts windows. A span that ended in an earlier generation
+	// ended before the window began; no clock is read for that, and the end
+	// times that a program may give its spans do not matter.
+	generation atomic.Uint32
+
+	// crowded is set when so many spans ended in this generation that soon some
+	// would be forgotten before the window is over; onCrowded is called then.
+	crowded   atomic.Bool
+	onCrowded func()
+
+	dropped atomic.Int64 // live frames that were put out to make room
+
+	shards [shards]shard
+}
+
+type shard struct {
+	mu             sync.Mutex // guards all below
+	live           map[spanKey64]*frame
+	oldest, newest *frame
+
+	// ended is a ring that grows to maxEnded entries; next is the oldest then.
+	// fresh counts those of the generation.
+	ended      []ended
+	next       int
+	fresh      int
+	generation uint32
+
+	_ [32]byte // keeps neighbours' locks on cache lines of their own
+}
+
+func newRegistry(maxLive, maxEnded int, onCrowded func()) *registry {
+	r := &registry{maxLive: max(1, maxLive/shards), maxEnded: max(4, maxEnded/shards), onCrowded: onCrowded}
+	for i := range r.shards {
+		r.shards[i].live = make(map[spanKey64]*frame)
+	}
+	return r
+}
+
+// shard spreads sequential ids, as some id generators make them, as well as
+// random ones: the multiplier is 2^64 divided by the golden ratio.
+func (r *registry) shard(k spanKey64) *shard {
+	return &r.shards[uint64(k)*0x9e3779b97f4a7c15>>(64-6)]
+}
+
+// nextGeneration begins a generation and returns it.
+func (r *registry) nextGeneration() uint32 {
+	g := r.generation.Add(1)
+	r.crowded.Store(false)
+	return g
+}
+
+// get returns the frame of a live span, and nil when there is none.
+func (r *registry) get(k spanKey64) *frame {
+	s := r.shard(k)
+	s.mu.Lock()
+	f := s.live[k]
+	s.mu.Unlock()
+	return f
+}
+
+// add takes f in, and reports false when the span is known already.
+func (r *registry) add(f *frame) bool {
+	s := r.shard(f.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live[f.key] != nil {
+		return false
+	}
+	if len(s.live) >= r.maxLive {
+		s.unlink(s.oldest).release()
+		r.dropped.Add(1)
+	}
+	s.live[f.key] = f
+	if f.older = s.newest; f.older != nil {
+		f.older.newer = f
+	} else {
+		s.oldest = f
+	}
+	s.newest = f
+	return true
+}
+
+// end takes the span out, remembers that it ended, and returns its frame; nil
+// when it had none (any more).
+func (r *registry) end(k spanKey64, id trace.TraceID) *frame {
+	gen := r.generation.Load()
+	e := ended{key: k, trace: id, generation: gen}
+	s := r.shard(k)
+	s.mu.Lock()
+	f := s.live[k]
+	if f != nil {
+		s.unlink(f)
+		if f.prev != nil {
+			e.prev = f.prev.key
+		}
+	}
+	crowded := s.remember(e, r.maxEnded)
+	s.mu.Unlock()
+	if crowded && r.crowded.CompareAndSwap(false, true) {
+		r.onCrowded()
+	}
+	return f
+}
+
+// unlink takes f out of the live frames and returns it.
+func (s *shard) unlink(f *frame) *frame {
+	delete(s.live, f.key)
+	if f.older != nil {
+		f.older.newer = f.newer
+	} else {
+		s.oldest = f.newer
+	}
+	if f.newer != nil {
+		f.newer.older = f.older
+	} else {
+		s.newest = f.older
+	}
+	f.older, f.newer = nil, nil
+	f.gone.Store(true)
+	return f
+}
+
+// remember puts e into the ring and reports whether three quarters of it are of
+// e's generation: the last quarter lasts while the window is ended early.
+func (s *shard) remember(e ended, limit int) bool {
+	if len(s.ended) < limit {
+		s.ended = append(s.ended, e)
+	} else {
+		s.ended[s.next] = e
+		s.next = (s.next + 1) % limit
+	}
+	if s.generation != e.generation {
+		s.generation, s.fresh = e.generation, 0
+	}
+	s.fresh++
+	return s.fresh == limit*3/4
+}
+
+// release cuts f, which has left the registry, off from its predecessor. A
+// chain of frames would otherwise keep all its elders in memory, one leaked span
+// at a time.
+func (f *frame) release() {
+	if f.users.Load() == 0 {
+		f.prev = nil
+		return
+	}
+	for f != nil && f.users.Add(-1) == 0 {
+		prev := f.prev
+		f.prev = nil
+		f = prev
+	}
+}
+
+// enclosing finds the innermost live span around one that has ended: known says
+// that the ended span is remembered, f is nil when nothing lives around it.
+func (r *registry) enclosing(k spanKey64) (f *frame, known bool) {
+	// Nobody nests deeper than this on purpose, and ids that point at each
+	// other in a circle must not hold anybody up.
+	for range 64 {
+		e, ok := r.find(k)
+		if !ok {
+			return nil, known
+		}
+		known = true
+		if e.prev == 0 {
+			return nil, true
+		}
+		if f := r.get(e.prev); f != nil {
+			return f, true
+		}
+		k = e.prev
+	}
+	return nil, known
+}
+
+// find looks an ended span up, among the latest first. It may walk the whole
+// ring, a few microseconds, and is for rare cases only.
+func (r *registry) find(k spanKey64) (ended, bool) {
+	s := r.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.ended)
+	for i := range n {
+		if e := &s.ended[(s.next+n-1-i)%n]; e.key == k {
+			return *e, true
+		}
+	}
+	return ended{}, false
+}
+
+// identity is what a sample's span id stands for.
+type identity struct {
+	trace trace.TraceID
+
+	// over says that the span ended in an earlier generation than asked about.
+	over bool
+}
+
+// identify tells what it knows of the spans of a window of generation gen. A
+// span that is missing in the result is not known.
+func (r *registry) identify(spans map[spanKey64]identity, gen uint32) {
+	perShard := make(map[*shard][]spanKey64)
+	for k := range spans {
+		s := r.shard(k)
+		perShard[s] = append(perShard[s], k)
+	}
+
+	// The ring is copied so that starting and ending spans wait for a memory
+	// copy and not for the search.
+	var ring []ended
+	for s, keys := range perShard {
+		s.mu.Lock()
+		ring = append(ring[:0], s.ended...)
+		for _, k := range keys {
+			if f := s.live[k]; f != nil {
+				spans[k] = identity{trace: f.trace}
+			}
+		}
+		s.mu.Unlock()
+		for i := range ring {
+			if _, wanted := spans[ring[i].key]; wanted {
+				spans[ring[i].key] = identity{trace: ring[i].trace, over: ring[i].generation < gen}
+			}
+		}
+	}
+}
+
+// liveSpans counts the live frames.
+func (r *registry) liveSpans() (n int) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		n += len(s.live)
+		s.mu.Unlock()
+	}
+	return n
+}
