@@ -1,0 +1,70 @@
+// Package httpui serves the traces of a [spanstore.Store] over HTTP: as pages
+// for a browser, as JSON for programs and as text for curl.
+//
+//	mux.Handle("/debug/traces/", httpui.Handler(store, &httpui.Options{Profiler: prof}))
+//
+// # Views
+//
+// Relative to where the handler is mounted:
+//
+//	.                      traces, newest first: service=, name=, min=, errors=1, from=, to=, limit=, cursor=
+//	trace/<32 hex>         one trace: waterfall, budget of the critical path, findings
+//	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
+//	pprof/profile          a CPU profile for go tool pprof, when Options.Profiler is set
+//	static/<file>          the page's own files
+//
+// In the list min is a Go duration (50ms), from and to bound the start (RFC
+// 3339, from <= start < to), limit is 1 to 1000 and cursor comes from the page
+// before.
+//
+// A browser gets a page, "Accept: application/json" JSON, anything else text;
+// ?format=html, json or text overrides the header. Errors and refusals come in
+// the same form. Text takes ?width=, the number of columns.
+//
+// CPU samples reach the store with a delay of up to one profile window. Who asks
+// for a trace that a running window may still add to makes the profiler end
+// that window early: text waits for it, at most 3 s; JSON says "pending":true
+// at once, or waits as long as ?wait= says, at most 10 s.
+//
+// # JSON
+//
+// Durations and offsets are integers of nanoseconds under names that end in _ns;
+// start_ns counts from the trace's start. Ids are lower-case hex, times RFC 3339
+// in UTC. Keys may be added, none is renamed. An attribute is
+// {"key","type","value"}: value is a string, number, bool or array as its type
+// says; integers beyond 2^53, NaN and infinities are strings.
+//
+// # Mounting
+//
+// Any prefix and any router, with http.StripPrefix or without: a view is
+// recognised by the end of the path, and all references are relative. The mount
+// without its trailing slash redirects to the one with it, relative too, so
+// that proxies may rewrite the path. Where neither the request's Pattern nor a
+// stripped prefix tells the mount, an unknown path below it may be taken for the
+// mount itself, unless the mount ends in "traces".
+//
+// # Who may look
+//
+// Without Options.Authorize only this machine may: the peer's address is a
+// loopback address, the Host is localhost or a loopback address (which keeps out
+// other sites whose names resolve to 127.0.0.1), and no header says that the
+// request was forwarded. [Local] is that rule. A reverse proxy on the same
+// machine that forwards without saying so, under a loopback Host, cannot be told
+// from a local user: set Authorize behind such a one.
+//
+// What comes from spans is never markup: pages are static files that read JSON,
+// under a content security policy that runs no other script; text escapes
+// control characters.
+//
+// # Caveats
+//
+// The package imports no template package: html/template and text/template
+// switch off the linker's dead-code elimination of methods for the whole
+// program that imports this one. Importing it registers nothing.
+//
+// # Cost
+//
+// Answers are built in memory: about 700 bytes of JSON a span, compressed on
+// the wire where the client takes gzip. A page of a trace reads the trace twice,
+// once to know whether there is one.
+package httpui

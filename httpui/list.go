@@ -1,0 +1,245 @@
+package httpui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spanclock/spanclock/profiler/stall"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// The most and the default number of lines of a list.
+const (
+	maxLimit     = 1000
+	defaultLimit = 100
+)
+
+type listJSON struct {
+	Traces   []summaryJSON `json:"traces"`
+	Cursor   string        `json:"cursor"`
+	Profiler profilerJSON  `json:"profiler"`
+	Store    storeJSON     `json:"store"`
+	Problems []string      `json:"problems"`
+}
+
+type summaryJSON struct {
+	TraceID  string   `json:"trace_id"`
+	Service  string   `json:"service"`
+	Services []string `json:"services"`
+	RootName string   `json:"root_name"`
+	Rootless bool     `json:"rootless"`
+	Start    string   `json:"start"`
+	WallNS   int64    `json:"wall_ns"`
+	cpuJSON
+	Spans  int    `json:"spans"`
+	Errors int    `json:"errors"`
+	Kept   string `json:"kept"`
+}
+
+// cpuJSON is a CPU figure, the same keys wherever one stands.
+type cpuJSON struct {
+	NS       int64          `json:"cpu_ns"`
+	LowNS    int64          `json:"cpu_low_ns"`
+	HighNS   int64          `json:"cpu_high_ns"`
+	Samples  int            `json:"samples"`
+	Evidence stall.Evidence `json:"evidence"`
+	Reason   string         `json:"cpu_reason"`
+}
+
+func newCPU(c stall.CPU) cpuJSON {
+	return cpuJSON{int64(c.Value), int64(c.Low), int64(c.High), c.Samples, c.Evidence, c.Reason}
+}
+
+type profilerJSON struct {
+	Running bool   `json:"running"`
+	State   string `json:"state"`
+}
+
+// serveList answers the list of traces. The page asks for the list itself.
+func (h *handler) serveList(w *response) {
+	q, bad := readQuery(w.r.URL.Query())
+	if bad != nil {
+		w.fail(*bad)
+		return
+	}
+	if w.form == formHTML {
+		w.send(http.StatusOK, mimes[".html"], []byte(w.page))
+		return
+	}
+	page, err := h.store.Traces(w.r.Context(), q)
+	if err != nil {
+		f := h.storeFailure(err)
+		if q.Cursor != "" && f.status == http.StatusInternalServerError { // it can hardly be anything else
+			f = badParameter("cursor", q.Cursor, "the cursor of the page before, as it was given")
+		}
+		w.fail(f)
+		return
+	}
+	list := h.list(page)
+	if w.form == formJSON {
+		w.json(http.StatusOK, list)
+		return
+	}
+	w.text(http.StatusOK, listText(list, w.r.URL.Query()))
+}
+
+func (h *handler) list(p *spanstore.Page) listJSON {
+	st := h.opts.Profiler.Stats()
+	list := listJSON{
+		Traces:   make([]summaryJSON, len(p.Traces)),
+		Cursor:   p.Cursor,
+		Profiler: profilerJSON{st.Running, st.State},
+		Store:    h.health(),
+		Problems: append([]string{}, p.Problems...),
+	}
+	for i := range p.Traces {
+		s := &p.Traces[i]
+		cpu := stall.SummaryCPU(s)
+		if st.Running {
+			cpu = stall.SummaryCPULive(s, st.CoveredUntil)
+		}
+		list.Traces[i] = summaryJSON{
+			TraceID:  s.TraceID.String(),
+			Service:  s.Service,
+			Services: append([]string{}, s.Services...),
+			RootName: s.Name,
+			Rootless: s.Rootless,
+			Start:    formatTime(s.Start),
+			WallNS:   int64(s.Duration),
+			cpuJSON:  newCPU(cpu),
+			Spans:    s.Spans,
+			Errors:   s.Errors,
+		}
+	}
+	return list
+}
+
+// readQuery turns the list's parameters into a query. It names the first that
+// is wrong, and what it takes.
+func readQuery(v url.Values) (q spanstore.Query, bad *failure) {
+	q = spanstore.Query{Service: v.Get("service"), Name: v.Get("name"), Cursor: v.Get("cursor"), Limit: defaultLimit}
+	read := func(name, want string, parse func(string) bool) {
+		if s := v.Get(name); s != "" && bad == nil && !parse(s) {
+			f := badParameter(name, s, want)
+			bad = &f
+		}
+	}
+	read("min", "a duration such as 50ms or 1.5s, not negative", func(s string) bool {
+		d, err := time.ParseDuration(s)
+		q.MinDuration = d
+		return err == nil && d >= 0
+	})
+	read("errors", "1 for traces with an error only, 0 for all", func(s string) bool {
+		b, err := strconv.ParseBool(s)
+		q.Errors = b
+		return err == nil
+	})
+	read("from", timeWanted, func(s string) bool { return parseTime(s, &q.From) })
+	read("to", timeWanted, func(s string) bool { return parseTime(s, &q.To) })
+	read("limit", fmt.Sprintf("a number from 1 to %d", maxLimit), func(s string) bool {
+		n, err := strconv.Atoi(s)
+		q.Limit = n
+		return err == nil && n >= 1 && n <= maxLimit
+	})
+	return q, bad
+}
+
+const timeWanted = "a time as in RFC 3339, such as 2026-11-20T09:41:07Z"
+
+// parseTime takes the space that an unescaped + in a query turns into for the
+// sign of the zone that it was.
+func parseTime(s string, to *time.Time) bool {
+	t, err := time.Parse(time.RFC3339Nano, strings.Replace(s, " ", "+", 1))
+	*to = t
+	return err == nil
+}
+
+// formatTime gives t as JSON and text have it. Unlike time.Time's own encoding it
+// cannot fail, whatever a span claims.
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// storeFailure says what an error of the store means for who looks.
+func (h *handler) storeFailure(err error) failure {
+	switch {
+	case errors.Is(err, spanstore.ErrClosed):
+		return failure{status: http.StatusServiceUnavailable, Error: "the span store is closed", Hint: "The service is shutting down, or has closed its store."}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return failure{status: http.StatusServiceUnavailable, Error: "the request ended before the store was read"}
+	}
+	return failure{status: http.StatusInternalServerError, Error: "the span store could not be read", Hint: err.Error()}
+}
+
+// listText is the list as a table.
+func listText(l listJSON, query url.Values) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s · profiler %s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Store.line())
+	for _, p := range l.Problems {
+		b.WriteString("! " + escape(p) + "\n")
+	}
+	if len(l.Traces) == 0 {
+		b.WriteString("\n" + l.Store.nothing(len(query) > 0) + "\n")
+		return b.String()
+	}
+	b.WriteByte('\n')
+	rows := [][]string{{"START (UTC)", "WALL", "CPU", "CPU %", "SPANS", "ERRORS", "SERVICE", "ROOT", "TRACE"}}
+	for _, t := range l.Traces {
+		cpu := stall.CPU{Value: time.Duration(t.NS), Low: time.Duration(t.LowNS), High: time.Duration(t.HighNS), Samples: t.Samples, Evidence: t.Evidence}
+		rows = append(rows, []string{
+			shortTime(t.Start), stall.FormatDuration(time.Duration(t.WallNS)), cpu.String(),
+			cpuPercent(cpu, time.Duration(t.WallNS)), strconv.Itoa(t.Spans), blankZero(t.Errors),
+			clip(escape(t.Service), 30), clip(escape(rootName(t)), 50), t.TraceID,
+		})
+	}
+	writeTable(&b, rows, "lrrrrrlll")
+	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; ? no CPU profile covered it. One trace: trace/<id>.\n")
+	if l.Cursor != "" {
+		query.Set("cursor", l.Cursor)
+		b.WriteString("Older: ?" + query.Encode() + "\n")
+	}
+	return b.String()
+}
+
+// shortTime is a formatted time without what a reader of a table can do without.
+func shortTime(s string) string {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return s
+	}
+	return t.Format("2006-01-02 15:04:05.000")
+}
+
+func rootName(t summaryJSON) string {
+	if t.Rootless {
+		return t.RootName + " (root missing)"
+	}
+	return t.RootName
+}
+
+// cpuPercent is the share of wall that samples showed to be CPU time; nothing
+// where there is only a bound.
+func cpuPercent(c stall.CPU, wall time.Duration) string {
+	if c.Evidence == stall.None || c.Evidence == stall.Sampled && c.Samples == 0 {
+		return ""
+	}
+	return stall.FormatPercent(c.Value, wall)
+}
+
+func blankZero(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,59 @@
+package httpui_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/spanclock/spanclock/httpui"
+	"github.com/spanclock/spanclock/profiler"
+)
+
+// TestWhoLooksGetsTheRunningWindow burns CPU in a span while a profiler runs:
+// JSON says at once that samples are still to come, and waits for them when
+// asked to.
+func TestWhoLooksGetsTheRunningWindow(t *testing.T) {
+	store := emptyStore(t)
+	prof, err := profiler.Start(store, &profiler.Options{Window: time.Minute, MinWindow: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prof.Stop()
+	tp := prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor())))
+	defer tp.Shutdown(context.Background())
+
+	_, span := tp.Tracer("test").Start(context.Background(), "burn")
+	sum := 0
+	for start := time.Now(); time.Since(start) < 500*time.Millisecond; {
+		for i := range 1000 {
+			sum += i * i
+		}
+	}
+	span.End()
+	if err := store.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+
+	h := httpui.Handler(store, &httpui.Options{Profiler: prof})
+	path := "/t/trace/" + span.SpanContext().TraceID().String()
+	if got := decode(t, ask(h, path+"?format=json")); got["pending"] != true || !strings.Contains(got["cpu_reason"].(string), "has not ended yet") {
+		t.Errorf("at once: got pending %v and reason %q; want it pending", got["pending"], got["cpu_reason"])
+	}
+	line := decode(t, ask(h, "/t/?format=json"))
+	if p := line["profiler"].(map[string]any); p["running"] != true {
+		t.Errorf("the list: got profiler %v; want it running", p)
+	}
+	got := decode(t, ask(h, path+"?format=json&wait=10s"))
+	if got["pending"] != false || got["evidence"] != "sampled" || got["samples"].(float64) < 1 {
+		t.Errorf("after waiting: got pending %v, evidence %v, %v samples; want samples (checksum %d)", got["pending"], got["evidence"], got["samples"], sum)
+	}
+	if text := ask(h, path).body; !strings.Contains(text, "≈") {
+		t.Errorf("as text: got %s; want an estimate", text)
+	}
+	if got := ask(h, "/t/pprof/profile?seconds=0.2"); got.status != 200 || !strings.HasPrefix(got.body, "\x1f\x8b") {
+		t.Errorf("pprof/profile: got %d and %.40q; want a gzipped profile", got.status, got.body)
+	}
+}

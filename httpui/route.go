@@ -1,0 +1,166 @@
+package httpui
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+type viewKind int
+
+const (
+	viewUnknown viewKind = iota
+	viewRedirect
+	viewList
+	viewTrace
+	viewSpan
+	viewStatic
+	viewProfile
+)
+
+// view is what a request's path asks for.
+type view struct {
+	kind  viewKind
+	trace trace.TraceID
+	span  trace.SpanID
+	file  string // of viewStatic
+	to    string // of viewRedirect, a relative reference
+	hint  string // of viewUnknown
+
+	// base leads from the request's URL to the mount, relative: "./" or "../"
+	// once or more. Empty when the mount is not known.
+	base string
+}
+
+// locate recognises a view by the end of the path, wherever the handler may be
+// mounted.
+func locate(r *http.Request) view {
+	asked, stripped := askedPath(r)
+	segs := segments(r.URL.Path)
+	v := viewAt(segs)
+	if v.kind != viewUnknown {
+		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1}[v.kind]
+		if strings.HasSuffix(asked, "/") {
+			depth++
+		}
+		v.base = strings.Repeat("../", depth)
+		return v
+	}
+	if below := belowMount(r, segs, stripped); below > 0 || v.hint != "" {
+		if strings.HasSuffix(asked, "/") {
+			below++
+		}
+		if below > 0 {
+			v.base = "./" + strings.Repeat("../", below-1)
+		}
+		return v
+	}
+	if last := segments(asked); len(last) > 0 && !strings.HasSuffix(asked, "/") {
+		// The leading ./ keeps a colon in the segment from reading as a scheme.
+		v = view{kind: viewRedirect, to: "./" + url.PathEscape(last[len(last)-1]) + "/"}
+		if r.URL.RawQuery != "" {
+			v.to += "?" + r.URL.RawQuery
+		}
+		return v
+	}
+	return view{kind: viewList, base: "./"}
+}
+
+// viewAt reads the view that a path ends in. A path that ends in what is nearly
+// a view gets a hint.
+func viewAt(segs []string) view {
+	at := func(back int) string {
+		if back > len(segs) {
+			return ""
+		}
+		return segs[len(segs)-back]
+	}
+	switch {
+	case at(2) == "trace":
+		id, err := trace.TraceIDFromHex(strings.ToLower(at(1)))
+		if err != nil {
+			return view{hint: "A trace is at trace/<id>; the id has 32 hex digits, not all zero."}
+		}
+		return view{kind: viewTrace, trace: id}
+	case at(3) == "span":
+		id, err := trace.TraceIDFromHex(strings.ToLower(at(2)))
+		span, err2 := trace.SpanIDFromHex(strings.ToLower(at(1)))
+		if err != nil || err2 != nil {
+			return view{hint: "A span is at span/<trace id>/<span id>; the ids have 32 and 16 hex digits, not all zero."}
+		}
+		return view{kind: viewSpan, trace: id, span: span}
+	case at(2) == "static":
+		return view{kind: viewStatic, file: at(1)}
+	case at(2) == "pprof" && at(1) == "profile":
+		return view{kind: viewProfile}
+	}
+	return view{}
+}
+
+// belowMount returns how many segments of a path that ends in no view lie below
+// the mount; 0 says that it is the mount.
+//
+// What is left of the path below a stripped prefix or the router's pattern
+// tells, unless another router stands between: then the usual name of the mount
+// does. Without any of these every path may be a mount.
+func belowMount(r *http.Request, segs []string, stripped bool) int {
+	below, known := segs, stripped
+	if !stripped {
+		below, known = belowPattern(r.Pattern, segs)
+	}
+	for i, s := range slices.Backward(below) {
+		if s == "traces" {
+			return len(below) - 1 - i
+		}
+	}
+	if known {
+		return len(below)
+	}
+	return 0
+}
+
+// belowPattern takes from a path what the pattern that matched it says of its
+// beginning. ok is false when the pattern does not belong to the path.
+func belowPattern(pattern string, segs []string) (below []string, ok bool) {
+	slash := strings.IndexByte(pattern, '/') // after a method and a host
+	if slash < 0 {
+		return segs, false
+	}
+	pattern = pattern[slash:]
+	fixed := segments(pattern)
+	if n := len(fixed); n > 0 && (strings.HasSuffix(fixed[n-1], "...}") || fixed[n-1] == "{$}" || fixed[n-1] == "*") {
+		fixed = fixed[:n-1]
+	}
+	if len(fixed) > len(segs) {
+		return segs, false
+	}
+	for i, f := range fixed {
+		if plain, err := url.PathUnescape(f); err != nil || plain != segs[i] && !strings.HasPrefix(f, "{") {
+			return segs, false
+		}
+	}
+	return segs[len(fixed):], true
+}
+
+// askedPath returns the path as the client asked for it, which relative
+// references count from, and whether a router has stripped its beginning since.
+// A path that was rewritten altogether is taken as it is now.
+func askedPath(r *http.Request) (path string, stripped bool) {
+	u, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		return r.URL.Path, false
+	}
+	asked, now := segments(u.Path), segments(r.URL.Path)
+	if cut := len(asked) - len(now); cut >= 0 && slices.Equal(asked[cut:], now) {
+		return u.Path, cut > 0
+	}
+	return r.URL.Path, false
+}
+
+// segments splits a path. Empty segments count for nothing.
+func segments(path string) []string {
+	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+}
