@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,10 +51,11 @@ type cpuJSON struct {
 	Samples  int            `json:"samples"`
 	Evidence stall.Evidence `json:"evidence"`
 	Reason   string         `json:"cpu_reason"`
+	Pending  bool           `json:"cpu_pending"`
 }
 
 func newCPU(c stall.CPU) cpuJSON {
-	return cpuJSON{int64(c.Value), int64(c.Low), int64(c.High), c.Samples, c.Evidence, c.Reason}
+	return cpuJSON{int64(c.Value), int64(c.Low), int64(c.High), c.Samples, c.Evidence, c.Reason, c.Pending}
 }
 
 type profilerJSON struct {
@@ -75,13 +77,16 @@ func (h *handler) serveList(w *response) {
 	page, err := h.store.Traces(w.r.Context(), q)
 	if err != nil {
 		f := h.storeFailure(err)
-		if q.Cursor != "" && f.status == http.StatusInternalServerError { // it can hardly be anything else
+		if errors.Is(err, spanstore.ErrBadCursor) {
 			f = badParameter("cursor", q.Cursor, "the cursor of the page before, as it was given")
 		}
 		w.fail(f)
 		return
 	}
 	list := h.list(page)
+	if slices.ContainsFunc(list.Traces, func(t summaryJSON) bool { return t.Pending }) {
+		h.wish() // who looks again in a moment sees their CPU time
+	}
 	if w.form == formJSON {
 		w.json(http.StatusOK, list)
 		return
@@ -189,7 +194,7 @@ func listText(l listJSON, query url.Values) string {
 	b.WriteByte('\n')
 	rows := [][]string{{"START (UTC)", "WALL", "CPU", "CPU %", "SPANS", "ERRORS", "SERVICE", "ROOT", "TRACE"}}
 	for _, t := range l.Traces {
-		cpu := stall.CPU{Value: time.Duration(t.NS), Low: time.Duration(t.LowNS), High: time.Duration(t.HighNS), Samples: t.Samples, Evidence: t.Evidence}
+		cpu := stall.CPU{Value: time.Duration(t.NS), Low: time.Duration(t.LowNS), High: time.Duration(t.HighNS), Samples: t.Samples, Evidence: t.Evidence, Pending: t.Pending}
 		rows = append(rows, []string{
 			shortTime(t.Start), stall.FormatDuration(time.Duration(t.WallNS)), cpu.String(),
 			cpuPercent(cpu, time.Duration(t.WallNS)), strconv.Itoa(t.Spans), blankZero(t.Errors),
@@ -197,7 +202,7 @@ func listText(l listJSON, query url.Values) string {
 		})
 	}
 	writeTable(&b, rows, "lrrrrrlll")
-	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; ? no CPU profile covered it. One trace: trace/<id>.\n")
+	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; … the profile window is still running, ask again;\n     ? no CPU profile covered it. One trace: trace/<id>.\n")
 	if l.Cursor != "" {
 		query.Set("cursor", l.Cursor)
 		b.WriteString("Older: ?" + query.Encode() + "\n")

@@ -59,7 +59,7 @@ func parseCursor(s string) (position, error) {
 	if s == "" {
 		return newest, nil
 	}
-	bad := fmt.Errorf("cursor %q is not one that a page returned: leave it out to start at the newest trace", s)
+	bad := fmt.Errorf("%w %q: leave it out to start at the newest trace", ErrBadCursor, s)
 	cut := strings.LastIndexByte(s, '-')
 	if cut < 0 {
 		return newest, bad

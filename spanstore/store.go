@@ -21,6 +21,10 @@ var (
 	// hold. Evicted tells whether it once did.
 	ErrNotFound = errors.New("trace not found")
 
+	// ErrBadCursor is returned, wrapped, for a Query.Cursor that is not one that
+	// a page returned.
+	ErrBadCursor = errors.New("bad cursor")
+
 	// ErrClosed is returned by a store after Close.
 	ErrClosed = errors.New("span store is closed")
 )

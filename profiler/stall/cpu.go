@@ -44,6 +44,10 @@ type CPU struct {
 
 	// Reason says why there is no figure, or that it covers only a part.
 	Reason string
+
+	// Pending reports that samples may still arrive: the profile window that
+	// covers the time has not ended. Only figures of a live process have it.
+	Pending bool
 }
 
 // SummaryCPU is the CPU time of a whole trace, from its line in a list. It is
@@ -167,11 +171,11 @@ func (c *coverage) estimate(s Segment, n int, cpu time.Duration, samplings int) 
 	watched.To = max(s.To, s.From+1) // a span without duration lies in a window or does not
 	k := c.windows(watched)
 	if k == 0 && n <= 0 {
-		return CPU{Evidence: None, Reason: c.reason(watched)}
+		return CPU{Evidence: None, Reason: c.reason(watched), Pending: c.pendingAt(watched)}
 	}
 	p, value := c.worth(n, cpu)
 	unwatched := max(0, wall-c.within(s))
-	f := CPU{Value: value, Samples: max(0, n), Evidence: Sampled}
+	f := CPU{Value: value, Samples: max(0, n), Evidence: Sampled, Pending: c.pendingAt(s)}
 	if unwatched > 0 {
 		f.Reason = fmt.Sprintf("%s of %s not covered: %s", FormatDuration(unwatched), FormatDuration(wall), c.reason(watched))
 	}

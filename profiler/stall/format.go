@@ -85,7 +85,7 @@ func FormatPercent(part, whole time.Duration) string {
 }
 
 // String gives the figure with its interval as far as it has one: "63.6 ms",
-// "≈ 60 ms (50–70)", "< 10 ms", "?".
+// "≈ 60 ms (50–70)", "< 10 ms", "…" while samples may still arrive, "?".
 func (c CPU) String() string {
 	switch {
 	case c.Evidence == Exact:
@@ -96,6 +96,8 @@ func (c CPU) String() string {
 		return "≈ " + formatEstimate(c.Value, c.Low, c.High)
 	case c.Evidence == Sampled && c.High > 0:
 		return "< " + FormatDuration(c.High)
+	case c.Pending:
+		return "…"
 	}
 	return "?"
 }
