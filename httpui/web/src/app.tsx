@@ -1,0 +1,54 @@
+// The page: a header, and the view that the address names.
+
+import { render } from "preact";
+import { ErrorView } from "./error";
+import { Header } from "./header";
+import { ListView } from "./list";
+import { useRoute, type Route } from "./route";
+import { applyTheme, savedTheme } from "./theme";
+import { TraceView } from "./trace";
+import { useData } from "./api";
+
+function App() {
+  const route = useRoute();
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to content
+      </a>
+      <Header view={route.view} />
+      <main id="main" tabIndex={-1}>
+        <View route={route} />
+      </main>
+    </>
+  );
+}
+
+/** skip moves the focus alone: the address's fragment is the selected span. */
+function skip(e: Event): void {
+  e.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+function View({ route }: { route: Route }) {
+  switch (route.view) {
+    case "list":
+      return <ListView search={route.search} />;
+    case "trace":
+      return <TraceView key={route.id} id={route.id} span={route.span} />;
+    case "elsewhere":
+      return <Elsewhere path={route.path} />;
+  }
+}
+
+/** Elsewhere shows what the handler says of a path that is no view of this page. */
+function Elsewhere({ path }: { path: string }) {
+  const { failure, loading, reload } = useData<unknown>(path);
+  if (loading) return null;
+  return <ErrorView failure={failure} onRetry={reload} />;
+}
+
+// The script stands in the head without defer: the theme is set before anything
+// is painted.
+applyTheme(savedTheme());
+document.addEventListener("DOMContentLoaded", () => render(<App />, document.getElementById("app")!));
