@@ -74,11 +74,11 @@ export function bytes(n: number): string {
 
 /** CPUText is a CPU figure as the page shows it: never a figure without its evidence. */
 export interface CPUText {
-  /** The figure with its visible mark: "≈60 ms", "<10 ms", "63.6 ms", "?". */
+  /** The figure with its visible mark: "≈60 ms", "<10 ms", "63.6 ms", "…", "?". */
   figure: string;
   /** The 95 % interval, "50–70", empty when there is none. */
   interval: string;
-  /** Two words at most: "exact", "6 samples", "no sample", "inferred", "no data". */
+  /** Two words at most: "exact", "6 samples", "no sample", "inferred", "no data", "soon". */
   evidence: string;
   /** The whole of it as a sentence. */
   title: string;
@@ -99,6 +99,9 @@ export function cpuText(c: CPU): CPUText {
       return { figure, interval: "", evidence: "inferred", title: `about ${duration(c.cpu_ns)} on CPU, inferred${because}` };
     }
     default:
+      if (c.cpu_pending) {
+        return { figure: "…", interval: "", evidence: "soon", title: `CPU time not known yet${because}. Refresh in a moment.` };
+      }
       return { figure: "?", interval: "", evidence: "no data", title: `CPU time not known${because}` };
   }
 }

@@ -16,6 +16,8 @@ export interface CPU {
   evidence: Evidence;
   /** Why there is no better evidence; empty when there is nothing to say. */
   cpu_reason?: string;
+  /** Samples may still arrive: the profile window has not ended. */
+  cpu_pending?: boolean;
 }
 
 export interface TraceSummary extends CPU {

@@ -82,6 +82,8 @@ test("zero samples are a bound, no data is a question mark with its reason", () 
   same(cpuText(cpu("sampled", 0, 0, 0, 0)).figure, "?");
   const none = cpuText(cpu("none", 0, 0, 0, 0, "another CPU profile was running"));
   same([none.figure, none.evidence], ["?", "no data"]);
+  const soon = cpuText({ cpu_ns: 0, cpu_low_ns: 0, cpu_high_ns: 0, samples: 0, evidence: "none", cpu_pending: true });
+  same([soon.figure, soon.evidence], ["…", "soon"]);
   same(none.title, "CPU time not known: another CPU profile was running");
 });
 
