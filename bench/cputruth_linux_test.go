@@ -85,7 +85,7 @@ func benchmarkCPUTruth(b *testing.B, burn time.Duration, workers int) {
 		}
 		cpu := stall.Analyze(t).CPU
 		shown, burnt = shown+cpu.Value, burnt+real
-		squares += math.Pow((cpu.Value - real).Seconds()*1e3, 2)
+		squares += math.Pow((cpu.Value-real).Seconds()*1e3, 2)
 		if cpu.Low <= real && real <= cpu.High {
 			inside++
 		}

@@ -23,15 +23,25 @@ type attrKey struct {
 }
 
 // attrBuilder collects the attributes of items (spans, events or links).
+//
+// Items of one name mostly have the same shape as the one before, so the keys
+// are compared with those that are expected instead of being looked up.
 type attrBuilder struct {
 	cols    map[attrKey]uint32
 	keys    []attrKey
 	values  [][]int64
 	shapes  map[string]uint32
-	layouts [][]byte // each shape's columns as uvarints
+	layouts [][]byte   // each shape's columns as uvarints
+	columns [][]uint32 // the same, unpacked
 	shape   []uint32
-	layout  []byte // of the item being added
-	count   int    // of all values
+	count   int // of all values
+
+	// Of the item being added: its columns, the shape that it is expected to
+	// have (-1 for none any more), and where that expectation comes from.
+	item     []uint32
+	expected int
+	hint     uint32
+	guess    [256]int32 // shape + 1 by hint
 }
 
 func (b *attrBuilder) reset() {
@@ -40,13 +50,55 @@ func (b *attrBuilder) reset() {
 	}
 	clear(b.cols)
 	clear(b.shapes)
-	b.keys, b.layouts, b.shape, b.layout = b.keys[:0], b.layouts[:0], b.shape[:0], b.layout[:0]
+	clear(b.guess[:])
+	b.keys, b.layouts, b.columns, b.shape = b.keys[:0], b.layouts[:0], b.columns[:0], b.shape[:0]
 	b.values, b.count = b.values[:0], 0
 }
 
-// add adds one attribute to the item being built.
+// begin begins an item.
+func (b *attrBuilder) begin(hint uint32) {
+	b.hint = hint % uint32(len(b.guess))
+	b.expected = int(b.guess[b.hint]) - 1
+	b.item = b.item[:0]
+}
+
+// add adds one attribute to the item.
 func (b *attrBuilder) add(strs *stringBuilder, key attribute.Key, v attribute.Value) {
-	k := attrKey{strs.id(string(key)), typeOf(v)}
+	typ := typeOf(v)
+	col, ok := b.expect(strs, key, typ)
+	if !ok {
+		b.expected = -1
+		col = b.column(attrKey{strs.id(string(key)), typ})
+	}
+	b.item = append(b.item, col)
+	values := b.values[col]
+	if typ == typeString && len(values) > 0 {
+		// Many columns hold the same string over and over.
+		if last := values[len(values)-1]; strs.is(uint32(last), v.AsString()) {
+			b.values[col] = append(values, last)
+			b.count++
+			return
+		}
+	}
+	b.values[col] = append(values, scalar(strs, typ, v))
+	b.count++
+}
+
+// expect returns the column of the next attribute if it is the expected one.
+func (b *attrBuilder) expect(strs *stringBuilder, key attribute.Key, typ byte) (uint32, bool) {
+	if b.expected < 0 {
+		return 0, false
+	}
+	want := b.columns[b.expected]
+	if len(b.item) >= len(want) {
+		return 0, false
+	}
+	col := want[len(b.item)]
+	k := b.keys[col]
+	return col, k.typ == typ && strs.is(k.key, string(key))
+}
+
+func (b *attrBuilder) column(k attrKey) uint32 {
 	c, ok := b.cols[k]
 	if !ok {
 		c = uint32(len(b.keys))
@@ -59,9 +111,7 @@ func (b *attrBuilder) add(strs *stringBuilder, key attribute.Key, v attribute.Va
 			b.values = append(b.values, nil)
 		}
 	}
-	b.values[c] = append(b.values[c], scalar(strs, k.typ, v))
-	b.count++
-	b.layout = binary.AppendUvarint(b.layout, uint64(c))
+	return c
 }
 
 // scalar is what the value column of v holds.
@@ -83,15 +133,23 @@ func scalar(strs *stringBuilder, typ byte, v attribute.Value) int64 {
 
 // finish ends the item.
 func (b *attrBuilder) finish() {
-	id, ok := b.shapes[string(b.layout)]
+	if b.expected >= 0 && len(b.item) == len(b.columns[b.expected]) {
+		b.shape = append(b.shape, uint32(b.expected))
+		return
+	}
+	layout := make([]byte, 0, 64)
+	for _, c := range b.item {
+		layout = binary.AppendUvarint(layout, uint64(c))
+	}
+	id, ok := b.shapes[string(layout)]
 	if !ok {
 		id = uint32(len(b.layouts))
-		own := append([]byte(nil), b.layout...)
-		b.layouts = append(b.layouts, own)
-		b.shapes[string(own)] = id
+		b.layouts = append(b.layouts, layout)
+		b.columns = append(b.columns, append([]uint32(nil), b.item...))
+		b.shapes[string(layout)] = id
 	}
+	b.guess[b.hint] = int32(id) + 1
 	b.shape = append(b.shape, id)
-	b.layout = b.layout[:0]
 }
 
 func (b *attrBuilder) snapshot() attrBuilder {
@@ -119,7 +177,7 @@ func (b *attrBuilder) appendTo(dst []byte, base byte) []byte {
 		shapes = append(binary.AppendUvarint(shapes, uint64(len(l))), l...)
 	}
 	for _, v := range b.values {
-		values = appendPlanes(values, v)
+		values = appendBare(values, v)
 	}
 	dst = appendColumn(dst, base+attrKeys, keys)
 	dst = appendColumn(dst, base+attrShapes, shapes)

@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // columns maps a column's id to its bytes.
@@ -29,39 +30,52 @@ func appendColumn(dst []byte, id byte, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// appendInts appends an integer column: frame of reference, byte planes.
-func appendInts[T int64 | uint64 | uint32 | int32 | uint8](dst []byte, id byte, vs []T) []byte {
-	dst = append(dst, id)
-	dst = binary.AppendUvarint(dst, uint64(intsLen(vs)))
-	return appendPlanes(dst, vs)
+// number is what integer columns are made from.
+type number interface {
+	int64 | uint64 | uint32 | int32 | uint8
 }
 
-func intsRange[T int64 | uint64 | uint32 | int32 | uint8](vs []T) (least int64, width int) {
+// appendInts appends an integer column: frame of reference, byte planes.
+func appendInts[T number](dst []byte, id byte, vs []T) []byte {
+	least, width := bounds(vs)
+	var head [2*binary.MaxVarintLen64 + 1]byte
+	h := appendHead(head[:0], len(vs), least, width)
+	dst = append(dst, id)
+	dst = binary.AppendUvarint(dst, uint64(len(h)+width*len(vs)))
+	return appendPlanes(append(dst, h...), vs, least, width)
+}
+
+// appendBare appends an integer column without an id and a length.
+func appendBare[T number](dst []byte, vs []T) []byte {
+	least, width := bounds(vs)
+	return appendPlanes(appendHead(dst, len(vs), least, width), vs, least, width)
+}
+
+func appendHead(dst []byte, n int, least int64, width int) []byte {
+	dst = binary.AppendUvarint(dst, uint64(n))
+	dst = binary.AppendVarint(dst, least)
+	return append(dst, byte(width))
+}
+
+// bounds returns the least value and how many bytes the differences to it need.
+func bounds[T number](vs []T) (least int64, width int) {
 	if len(vs) == 0 {
 		return 0, 0
 	}
-	lo, hi := int64(vs[0]), int64(vs[0])
+	lo, hi := vs[0], vs[0]
 	for _, v := range vs {
-		lo, hi = min(lo, int64(v)), max(hi, int64(v))
+		lo, hi = min(lo, v), max(hi, v)
 	}
-	return lo, (bits.Len64(uint64(hi)-uint64(lo)) + 7) / 8
+	return int64(lo), (bits.Len64(uint64(int64(hi))-uint64(int64(lo))) + 7) / 8
 }
 
-func intsLen[T int64 | uint64 | uint32 | int32 | uint8](vs []T) int {
-	lo, w := intsRange(vs)
-	var tmp [binary.MaxVarintLen64]byte
-	return binary.PutUvarint(tmp[:], uint64(len(vs))) + binary.PutVarint(tmp[:], lo) + 1 + w*len(vs)
-}
-
-func appendPlanes[T int64 | uint64 | uint32 | int32 | uint8](dst []byte, vs []T) []byte {
-	lo, w := intsRange(vs)
-	dst = binary.AppendUvarint(dst, uint64(len(vs)))
-	dst = binary.AppendVarint(dst, lo)
-	dst = append(dst, byte(w))
-	for p := range w {
-		shift := 8 * p
-		for _, v := range vs {
-			dst = append(dst, byte((uint64(v)-uint64(lo))>>shift))
+func appendPlanes[T number](dst []byte, vs []T, least int64, width int) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, width*len(vs))[:at+width*len(vs)]
+	for p := range width {
+		plane, shift := dst[at+p*len(vs):][:len(vs)], 8*p
+		for i, v := range vs {
+			plane[i] = byte((uint64(int64(v)) - uint64(least)) >> shift)
 		}
 	}
 	return dst
@@ -157,39 +171,4 @@ func (t *stringTable) at(i int64) string {
 		from = t.ends[i-1]
 	}
 	return t.text[from:t.ends[i]]
-}
-
-// stringBuilder collects the strings of a block, each once. Position 0 is "".
-type stringBuilder struct {
-	ids  map[string]uint32
-	lens []uint32
-	text []byte
-}
-
-func (b *stringBuilder) reset() {
-	if b.ids == nil {
-		b.ids = make(map[string]uint32, 1024)
-	}
-	clear(b.ids)
-	b.lens, b.text = append(b.lens[:0], 0), b.text[:0]
-	b.ids[""] = 0
-}
-
-// id returns the position of s, which it copies when it is new.
-func (b *stringBuilder) id(s string) uint32 {
-	if id, ok := b.ids[s]; ok {
-		return id
-	}
-	id := uint32(len(b.lens))
-	at := len(b.text)
-	b.text = append(b.text, s...)
-	b.lens = append(b.lens, uint32(len(s)))
-	// The key must not keep the caller's memory alive nor change with it.
-	b.ids[string(b.text[at:])] = id
-	return id
-}
-
-func (b *stringBuilder) appendTo(dst []byte, lens, text byte) []byte {
-	dst = appendInts(dst, lens, b.lens)
-	return appendColumn(dst, text, b.text)
 }

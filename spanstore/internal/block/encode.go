@@ -136,11 +136,14 @@ type Encoder struct {
 	ends, durations []int64
 	cols            [numCols][]uint32
 
-	resources    map[*resource.Resource]uint32
-	resourceText []uint32
-	services     []string // service.name of each resource, as stored
-	scopes       map[instrumentation.Scope]uint32
-	scopeText    []uint32
+	resources      map[*resource.Resource]uint32
+	resourceText   []uint32
+	services       []string // service.name of each resource, as stored
+	lastResource   *resource.Resource
+	lastResourceID uint32
+	scopes         map[instrumentation.Scope]uint32
+	scopeText      []uint32
+	recent         [4]recentScope // hashing a scope takes longer than comparing a few
 
 	spanAttrs, eventAttrs, linkAttrs attrBuilder
 	eventTimes                       []int64
@@ -180,7 +183,8 @@ func (e *Encoder) Reset() {
 			group[i] = group[i][:0]
 		}
 	}
-	e.resourceText, e.scopeText, e.services = e.resourceText[:0], e.scopeText[:0], nil
+	e.resourceText, e.scopeText, e.services, e.lastResource = e.resourceText[:0], e.scopeText[:0], nil, nil
+	e.recent = [4]recentScope{}
 	e.spanAttrs.reset()
 	e.eventAttrs.reset()
 	e.linkAttrs.reset()
@@ -195,7 +199,7 @@ func (e *Encoder) Clipped() int { return e.clipped }
 // Size bounds the bytes of the encoded block from above, in constant time.
 func (e *Encoder) Size() int {
 	items := len(e.eventTimes) + len(e.linkCols[0])
-	return 1024 + len(e.strs.text) + 4*len(e.strs.lens) +
+	return 1024 + len(e.strs.text) + 4*len(e.strs.ends) +
 		len(e.traces.raw) + len(e.linkIDs) + 120*e.n + 40*items + e.attrBytes()
 }
 
@@ -215,14 +219,15 @@ func (e *Encoder) Add(s sdktrace.ReadOnlySpan) {
 	if status.Code == codes.Error {
 		e.errors++
 	}
-	e.put(colName, e.text(OfSpanName, s.Name()))
+	name := e.text(OfSpanName, s.Name())
+	e.put(colName, name)
 	e.put(colKind, uint32(s.SpanKind()))
 	e.put(colStatus, uint32(status.Code))
 	e.put(colStatusText, e.text(OfStatusText, status.Description))
 	e.put(colResource, e.resource(s.Resource()))
 	e.put(colScope, e.scope(s.InstrumentationScope()))
 	e.put(colChildren, uint32(s.ChildSpanCount()))
-	e.put(colDroppedAttrs, uint32(s.DroppedAttributes()+e.attributes(&e.spanAttrs, OfSpanAttribute, s.Attributes())))
+	e.put(colDroppedAttrs, uint32(s.DroppedAttributes()+e.attributes(&e.spanAttrs, OfSpanAttribute, name, s.Attributes())))
 	e.addEvents(s.Events(), s.StartTime(), s.DroppedEvents())
 	e.addLinks(s.Links(), s.DroppedLinks())
 	e.n++
@@ -252,30 +257,6 @@ func (e *Encoder) addIDs(sc, parent trace.SpanContext) {
 	e.put(colFlags, flags)
 	e.put(colState, e.state(sc))
 	e.put(colParentState, e.state(parent))
-}
-
-// traceTable keeps each trace id of a block once.
-type traceTable struct {
-	at  map[trace.TraceID]uint32
-	raw []byte
-}
-
-func (t *traceTable) reset() {
-	if t.at == nil {
-		t.at = map[trace.TraceID]uint32{}
-	}
-	clear(t.at)
-	t.raw = t.raw[:0]
-}
-
-func (t *traceTable) id(id trace.TraceID) uint32 {
-	i, ok := t.at[id]
-	if !ok {
-		i = uint32(len(t.at))
-		t.at[id] = i
-		t.raw = append(t.raw, id[:]...)
-	}
-	return i
 }
 
 func (e *Encoder) state(sc trace.SpanContext) uint32 {
@@ -308,9 +289,10 @@ func (e *Encoder) addEvents(events []sdktrace.Event, start time.Time, dropped in
 			dropped++
 			continue
 		}
-		e.eventCols[0] = append(e.eventCols[0], e.text(OfEventName, ev.Name))
+		name := e.text(OfEventName, ev.Name)
+		e.eventCols[0] = append(e.eventCols[0], name)
 		e.eventTimes = append(e.eventTimes, unixNano(ev.Time)-from)
-		lost := e.attributes(&e.eventAttrs, OfEventAttribute, ev.Attributes)
+		lost := e.attributes(&e.eventAttrs, OfEventAttribute, name, ev.Attributes)
 		e.eventCols[1] = append(e.eventCols[1], uint32(ev.DroppedAttributeCount+lost))
 		kept++
 	}
@@ -331,7 +313,7 @@ func (e *Encoder) addLinks(links []sdktrace.Link, dropped int) {
 		if l.SpanContext.IsRemote() {
 			flags |= flagRemote
 		}
-		lost := e.attributes(&e.linkAttrs, OfLinkAttribute, l.Attributes)
+		lost := e.attributes(&e.linkAttrs, OfLinkAttribute, 0, l.Attributes)
 		e.linkCols[0] = append(e.linkCols[0], flags)
 		e.linkCols[1] = append(e.linkCols[1], e.state(l.SpanContext))
 		e.linkCols[2] = append(e.linkCols[2], uint32(l.DroppedAttributeCount+lost))
@@ -341,21 +323,27 @@ func (e *Encoder) addLinks(links []sdktrace.Link, dropped int) {
 	e.put(colDroppedLinks, uint32(dropped))
 }
 
-// attributes adds one item's attributes and returns how many did not fit.
-func (e *Encoder) attributes(b *attrBuilder, of FieldOf, kvs []attribute.KeyValue) (lost int) {
-	for _, kv := range kvs {
-		v := kv.Value
+// attributes adds one item's attributes and returns how many did not fit. Items
+// that share a hint mostly share their shape.
+func (e *Encoder) attributes(b *attrBuilder, of FieldOf, hint uint32, kvs []attribute.KeyValue) (lost int) {
+	b.begin(hint)
+	for i := range kvs {
+		key, v := kvs[i].Key, kvs[i].Value
 		if e.redact != nil {
 			var keep bool
-			if v, keep = e.redact(Field{of, kv.Key}, v); !keep {
+			if v, keep = e.redact(Field{of, key}, v); !keep {
 				continue
 			}
 		}
-		if !e.spend(16 + len(kv.Key) + valueBytes(v)) {
+		size := valueBytes(v)
+		if !e.spend(16 + len(key) + size) {
 			lost++
 			continue
 		}
-		b.add(&e.strs, kv.Key, e.clipValue(v))
+		if size > e.limits.StringBytes {
+			v = e.clipValue(v)
+		}
+		b.add(&e.strs, key, v)
 	}
 	b.finish()
 	return lost
@@ -422,10 +410,14 @@ func valueBytes(v attribute.Value) int {
 }
 
 // resource returns the position of r, plus one.
-func (e *Encoder) resource(r *resource.Resource) uint32 {
+func (e *Encoder) resource(r *resource.Resource) (id uint32) {
 	if r == nil {
 		return 0
 	}
+	if r == e.lastResource {
+		return e.lastResourceID
+	}
+	defer func() { e.lastResource, e.lastResourceID = r, id }()
 	id, ok := e.resources[r]
 	if !ok {
 		id = uint32(len(e.resourceText)) + 1
@@ -442,7 +434,24 @@ func (e *Encoder) resource(r *resource.Resource) uint32 {
 	return id
 }
 
+type recentScope struct {
+	scope instrumentation.Scope
+	id    uint32
+	set   bool
+}
+
 func (e *Encoder) scope(s instrumentation.Scope) uint32 {
+	for i := range e.recent {
+		if r := &e.recent[i]; r.set && r.scope == s {
+			return r.id
+		}
+	}
+	id := e.newScope(s)
+	e.recent[e.n%len(e.recent)] = recentScope{s, id, true}
+	return id
+}
+
+func (e *Encoder) newScope(s instrumentation.Scope) uint32 {
 	id, ok := e.scopes[s]
 	if !ok {
 		id = uint32(len(e.scopeText))
@@ -490,7 +499,7 @@ func (e *Encoder) Snapshot() *Encoder {
 		spanAttrs: e.spanAttrs.snapshot(), eventAttrs: e.eventAttrs.snapshot(), linkAttrs: e.linkAttrs.snapshot(),
 		eventTimes: slices.Clone(e.eventTimes),
 	}
-	c.strs.lens, c.strs.text = slices.Clone(e.strs.lens), slices.Clone(e.strs.text)
+	c.strs.ends, c.strs.text = slices.Clone(e.strs.ends), slices.Clone(e.strs.text)
 	for i := range e.cols {
 		c.cols[i] = slices.Clone(e.cols[i])
 	}
@@ -546,22 +555,19 @@ func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
 // in foreign (its position plus one, times two). A parent mostly stands a few
 // places on, so this costs a byte where the id would cost eight.
 func (e *Encoder) parentRefs() (refs []uint32, foreign []byte) {
-	at := make(map[uint64]int32, e.n)
-	for i := range e.n {
-		at[binary.LittleEndian.Uint64(e.spanIDs[8*i:])] = int32(i)
-	}
+	spans := newSpanTable(e.spanIDs, nil)
 	refs = make([]uint32, e.n)
 	for i := range e.n {
-		id := binary.LittleEndian.Uint64(e.parents[8*i:])
-		if id == 0 {
+		id := e.parents[8*i : 8*i+8]
+		if binary.LittleEndian.Uint64(id) == 0 {
 			continue
 		}
-		if p, ok := at[id]; ok {
+		if p := spans.find(id); p >= 0 {
 			d := p - int32(i)
 			refs[i] = uint32(d<<1^d>>31)<<1 | 1
 			continue
 		}
-		foreign = append(foreign, e.parents[8*i:8*i+8]...)
+		foreign = append(foreign, id...)
 		refs[i] = uint32(len(foreign)/8) << 1
 	}
 	return refs, foreign
@@ -573,21 +579,18 @@ const zeroTime = math.MinInt64
 // unixNano is t in Unix nanoseconds; a time before 1678 or after 2262 becomes
 // the nearest that fits.
 func unixNano(t time.Time) int64 {
-	switch {
+	const most = math.MaxInt64 / int64(time.Second)
+	switch sec := t.Unix(); {
+	case -most < sec && sec < most:
+		return t.UnixNano()
 	case t.IsZero():
 		return zeroTime
-	case t.Before(minTime):
-		return minTime.UnixNano()
-	case t.After(maxTime):
-		return maxTime.UnixNano()
+	case sec < 0:
+		return zeroTime + 1
+	default:
+		return math.MaxInt64
 	}
-	return t.UnixNano()
 }
-
-var (
-	minTime = time.Unix(0, math.MinInt64+1)
-	maxTime = time.Unix(0, math.MaxInt64)
-)
 
 func fromUnixNano(ns int64) time.Time {
 	if ns == zeroTime {

@@ -27,32 +27,20 @@ const (
 // maxDepth bounds how deep slices and maps may nest; deeper values read as empty.
 const maxDepth = 32
 
+// typeOf returns the stored type of v; a type that this version does not know
+// is stored as empty.
 func typeOf(v attribute.Value) byte {
-	switch v.Type() {
-	case attribute.BOOL:
-		return typeBool
-	case attribute.INT64:
-		return typeInt64
-	case attribute.FLOAT64:
-		return typeFloat64
-	case attribute.STRING:
-		return typeString
-	case attribute.BOOLSLICE:
-		return typeBoolSlice
-	case attribute.INT64SLICE:
-		return typeInt64Slice
-	case attribute.FLOAT64SLICE:
-		return typeFloat64Slice
-	case attribute.STRINGSLICE:
-		return typeStringSlice
-	case attribute.BYTESLICE:
-		return typeByteSlice
-	case attribute.SLICE:
-		return typeSlice
-	case attribute.MAP:
-		return typeMap
+	if t := v.Type(); uint(t) < uint(len(types)) {
+		return types[t]
 	}
 	return typeEmpty
+}
+
+var types = [...]byte{
+	attribute.EMPTY: typeEmpty, attribute.BOOL: typeBool, attribute.INT64: typeInt64, attribute.FLOAT64: typeFloat64,
+	attribute.STRING: typeString, attribute.BOOLSLICE: typeBoolSlice, attribute.INT64SLICE: typeInt64Slice,
+	attribute.FLOAT64SLICE: typeFloat64Slice, attribute.STRINGSLICE: typeStringSlice, attribute.BYTESLICE: typeByteSlice,
+	attribute.SLICE: typeSlice, attribute.MAP: typeMap,
 }
 
 func appendString(dst []byte, s string) []byte {
