@@ -42,8 +42,8 @@ func (l *evictions) add(e evictedSegment) {
 
 func (l *evictions) find(id trace.TraceID) (Eviction, bool) {
 	fp := fingerprint(id)
-	for i := len(l.entries) - 1; i >= 0; i-- {
-		if e := l.entries[i]; has(e.traces, fp) {
+	for _, e := range l.entries {
+		if has(e.traces, fp) {
 			return Eviction{When: e.when, Why: e.why, Since: l.since}, true
 		}
 	}
@@ -81,10 +81,10 @@ func (l *evictions) encode() []byte {
 // decode replaces l's entries by those of b. A damaged log is as good as none:
 // it then reaches back to now.
 func (l *evictions) decode(b []byte, now time.Time) {
-	l.entries, l.since = nil, time.Time{}
 	if len(b) == 0 {
-		return
+		return // a segment that has none says nothing
 	}
+	l.entries, l.since = nil, time.Time{}
 	if len(b) < 5 || b[0] != evictionsVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
 		l.since = now
 		return

@@ -2,6 +2,7 @@ package spanstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -54,8 +55,9 @@ type spanQueue struct {
 	closed bool
 	wake   chan struct{}
 
-	// taking is held while a batch moves from the queue to the columns, so that
-	// whoever takes it after has every span that ended before.
+	// taking is held while spans move from the queue to the columns, so that
+	// whoever takes it after has every span that ended before. Nobody waits for
+	// the disk with it in hand.
 	taking sync.Mutex
 }
 
@@ -102,14 +104,13 @@ func (s *Store) drain() {
 		case <-s.stop:
 			return
 		}
-		s.takeQueued(context.Background(), true)
+		s.takeQueued()
 	}
 }
 
-// takeQueued accepts every span that ended before the call. With wait it waits
-// for a slow disk and drops what that cannot take; without, such spans stay in
-// the queue.
-func (s *Store) takeQueued(ctx context.Context, wait bool) {
+// takeQueued accepts the spans that ended before the call, and reports whether
+// that was all of them: what finds no room stays in the queue.
+func (s *Store) takeQueued() (all bool) {
 	q := &s.queue
 	q.taking.Lock()
 	defer q.taking.Unlock()
@@ -117,7 +118,11 @@ func (s *Store) takeQueued(ctx context.Context, wait bool) {
 	batch := q.spans
 	q.spans, q.spare = q.spare[:0], nil
 	q.mu.Unlock()
-	rest := s.accept(ctx, batch, wait)
+	rest, err := s.fill(s.redacted(batch))
+	if err != nil {
+		s.counts.droppedClosed.Add(int64(len(rest)))
+		rest = nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(rest) > 0 {
@@ -125,110 +130,111 @@ func (s *Store) takeQueued(ctx context.Context, wait bool) {
 	}
 	clear(batch) // let the spans go
 	q.spare = batch
+	return len(rest) == 0
+}
+
+// redacted returns the spans as they may be stored. It is called without any
+// lock that the program's own code, which it runs, could need.
+func (s *Store) redacted(spans []sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
+	if s.redactor == nil {
+		return spans
+	}
+	return s.redactor.spans(spans)
 }
 
 // ExportSpans accepts spans; they are readable when it returns and durable
 // within two seconds, or at once with Flush. It fails only after Close. When
 // the disk fails spans are dropped and counted; while it works but cannot keep
-// up ExportSpans waits, for a second at most.
+// up ExportSpans waits, for a second at most and no longer than ctx.
 func (s *Store) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	if s == nil {
 		return nil
 	}
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		s.counts.droppedClosed.Add(int64(len(spans)))
-		return ErrClosed
-	}
-	s.accept(ctx, spans, true)
-	return nil
-}
-
-// accept puts spans into the open block. Those that find no room are dropped
-// after a wait, or returned at once.
-func (s *Store) accept(ctx context.Context, spans []sdktrace.ReadOnlySpan, wait bool) (rest []sdktrace.ReadOnlySpan) {
-	// A span that makes the codec panic would leave columns of unequal length:
-	// its block is given up, the host runs on.
-	defer func() {
-		if p := recover(); p != nil {
-			s.abandonOpen(fmt.Errorf("span could not be encoded: %v", p))
+	spans = s.redacted(spans)
+	var late <-chan time.Time
+	for {
+		rest, err := s.fill(spans)
+		if err != nil {
+			s.counts.droppedClosed.Add(int64(len(rest)))
+			return err
 		}
-	}()
-	for len(spans) > 0 {
-		spans = spans[s.fill(spans):]
-		switch {
-		case len(spans) == 0:
-		case !wait:
-			return spans
-		case !s.waitForRoom(ctx):
-			s.counts.droppedFull.Add(int64(len(spans)))
+		if len(rest) == 0 {
 			return nil
 		}
+		if late == nil {
+			t := time.NewTimer(patience)
+			defer t.Stop()
+			late = t.C
+		}
+		if !s.waitForRoom(ctx, late) {
+			s.counts.droppedDisk.Add(int64(len(rest)))
+			return nil
+		}
+		spans = rest
 	}
-	return nil
 }
 
-// fill adds spans until the waiting blocks are as many as may be, and returns
-// how many it took.
-func (s *Store) fill(spans []sdktrace.ReadOnlySpan) int {
+// fill adds spans to the open block, and to the next, until as many blocks wait
+// for the disk as may. It returns those that found no room.
+func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return spans, ErrClosed
+	}
 	for i, span := range spans {
-		if s.open.full(s.layout) {
-			if len(s.full) >= maxWaiting {
-				s.wakeWriter()
-				return i
-			}
-			s.closeOpen()
+		if s.open.isFull(s.layout) && !s.closeOpen() {
+			return spans[i:], nil
 		}
 		if span == nil {
 			continue
 		}
-		s.open.enc.Add(span)
-		s.counts.accepted.Add(1)
+		clipped := s.open.enc.Clipped()
+		if s.open.enc.Add(span) {
+			s.counts.accepted.Add(1)
+		} else {
+			s.counts.droppedBroken.Add(1)
+		}
+		s.counts.clipped.Add(int64(s.open.enc.Clipped() - clipped))
 	}
-	if s.open.full(s.layout) && len(s.full) < maxWaiting {
+	if s.open.isFull(s.layout) {
 		s.closeOpen()
 	}
-	return len(spans)
+	return nil, nil
 }
 
-// closeOpen hands the open block to the writer and begins another. s.mu is held.
-func (s *Store) closeOpen() {
-	s.counts.clipped.Add(int64(s.open.enc.Clipped()))
-	s.full = append(s.full, s.open)
-	s.open = s.newPending()
+// closeOpen hands the open block to the writer and begins another, unless too
+// many wait already. s.mu is held.
+func (s *Store) closeOpen() bool {
 	s.wakeWriter()
-}
-
-func (s *Store) abandonOpen(err error) {
-	s.mu.Lock()
-	s.counts.droppedBroken.Add(int64(s.open.enc.Len() + 1))
-	s.open = s.newPending()
-	s.mu.Unlock()
-	s.report("encode", err)
-}
-
-// waitForRoom waits until the writer has taken a block. It gives up after a
-// while, and at once when the disk is failing.
-func (s *Store) waitForRoom(ctx context.Context) bool {
-	s.mu.Lock()
-	room, bad := s.room, s.failed != nil || s.closed
-	s.mu.Unlock()
-	if bad {
+	if len(s.full) >= maxWaiting {
 		return false
 	}
-	t := time.NewTimer(patience)
-	defer t.Stop()
+	s.full = append(s.full, s.open)
+	s.open = s.newPending()
+	return true
+}
+
+// waitForRoom waits until the writer has taken a block. It gives up when the
+// disk is failing, the store closes, or it is late.
+func (s *Store) waitForRoom(ctx context.Context, late <-chan time.Time) bool {
+	s.mu.Lock()
+	room, free, bad := s.room, len(s.full) < maxWaiting, s.failed != nil || s.closed
+	s.mu.Unlock()
+	if free || bad {
+		return free
+	}
+	var done <-chan struct{}
+	if ctx != nil {
+		done = ctx.Done()
+	}
 	select {
 	case <-room:
 		return true
-	case <-ctx.Done():
+	case <-done:
 	case <-s.stop:
-	case <-t.C:
-		s.report("slow", fmt.Errorf("the disk cannot keep up: spans are dropped and counted"))
+	case <-late:
+		s.report("slow", errors.New("the disk cannot keep up: spans are dropped and counted"))
 	}
 	return false
 }
@@ -240,12 +246,24 @@ func (s *Store) Shutdown(ctx context.Context) error { return s.Flush(ctx) }
 func (s *Store) ForceFlush(ctx context.Context) error { return s.Flush(ctx) }
 
 // Flush makes durable every span that ended before the call, and returns why it
-// could not. On a store in memory it only accepts them.
+// could not. What a context that ends too soon leaves behind is not lost: it
+// becomes durable later. On a store in memory durable means in the ring.
 func (s *Store) Flush(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
-	s.takeQueued(ctx, true)
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	for {
+		all := s.takeQueued()
+		if err := s.flushOnce(ctx); err != nil || all {
+			return err
+		}
+	}
+}
+
+func (s *Store) flushOnce(ctx context.Context) error {
 	req := flushRequest{done: make(chan error, 1)}
 	select {
 	case s.flushes <- req:

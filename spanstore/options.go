@@ -35,36 +35,16 @@ type Options struct {
 	// span names, event names and status texts (as string values), before
 	// anything reaches memory that queries see, or disk. It returns what to
 	// store in place of v; false leaves an attribute out and a text empty. It
-	// runs in the store's background, must be safe for concurrent use, and
-	// should be quick: it is called some ten times a span. When it panics the
-	// value is replaced by "(redaction failed)" and counted in Stats.
+	// must be safe for concurrent use and should be quick: it is called some
+	// ten times a span, behind Processor in the background, behind ExportSpans
+	// by its caller. When it panics the value is replaced by "(redaction
+	// failed)" and counted in Stats. Trace states are stored as they are.
 	Redact func(f Field, v attribute.Value) (attribute.Value, bool)
 
 	// Logger is told about trouble, each kind once until it has passed. Nil
 	// means the OpenTelemetry error handler.
 	Logger *slog.Logger
 }
-
-// Field names a value that Options.Redact is asked about.
-type Field struct {
-	Of  FieldOf
-	Key attribute.Key // empty for names and texts
-}
-
-// FieldOf is the place a value stands in.
-type FieldOf int
-
-// The places that Options.Redact is asked about.
-const (
-	SpanAttribute FieldOf = iota
-	EventAttribute
-	LinkAttribute
-	ResourceAttribute
-	ScopeAttribute
-	SpanName
-	EventName
-	StatusText
-)
 
 // layout is what follows from MaxBytes.
 type layout struct {
@@ -108,22 +88,4 @@ func (o *Options) layout() (layout, error) {
 		SpanBytes:   int(min(256<<10, l.segmentMax/16)),
 	}
 	return l, nil
-}
-
-// redactor puts Options.Redact in the form the codec calls, and guards it.
-func (s *Store) redactor() block.Redactor {
-	redact := s.opts.Redact
-	if redact == nil {
-		return nil
-	}
-	return func(f block.Field, v attribute.Value) (out attribute.Value, keep bool) {
-		defer func() {
-			if p := recover(); p != nil {
-				s.counts.redactFailed.Add(1)
-				s.report("redact", fmt.Errorf("Options.Redact panicked: %v", p))
-				out, keep = attribute.StringValue("(redaction failed)"), true
-			}
-		}()
-		return redact(Field{FieldOf(f.Of), f.Key}, v)
-	}
 }

@@ -11,14 +11,14 @@ type pendingBlock struct {
 	seq uint64
 	enc *block.Encoder
 
-	tail int // spans that the last commit of the unfinished block had
+	committed int // spans that the last commit of the unfinished block had
 
 	view *openView // the newest copy made for readers
 }
 
-// openView is a copy of a pending block as readers see it.
+// openView is a pending block as readers see it.
 type openView struct {
-	enc   *block.Encoder
+	enc   *block.Encoder // nobody adds to it
 	once  sync.Once
 	spans *block.Spans
 	err   error
@@ -27,17 +27,21 @@ type openView struct {
 // newPending begins a block. s.mu is held, or nobody else has s yet.
 func (s *Store) newPending() *pendingBlock {
 	s.seq++
-	return &pendingBlock{seq: s.seq, enc: block.NewEncoder(s.layout.limits, s.redactor())}
+	return &pendingBlock{seq: s.seq, enc: block.NewEncoder(s.layout.limits)}
 }
 
-func (b *pendingBlock) full(l layout) bool {
+func (b *pendingBlock) isFull(l layout) bool {
 	return b.enc.Len() >= blockSpans || b.enc.Size() >= l.blockMax
 }
 
-// read returns what readers see of b now. s.mu is held.
-func (b *pendingBlock) read() *openView {
+// read returns what readers see of b now, which must not be empty. Open says
+// that spans may still be added. s.mu is held.
+func (b *pendingBlock) read(open bool) *openView {
 	if b.view == nil || b.view.enc.Len() != b.enc.Len() {
-		b.view = &openView{enc: b.enc.Snapshot()}
+		b.view = &openView{enc: b.enc}
+		if open {
+			b.view.enc = b.enc.Snapshot()
+		}
 	}
 	return b.view
 }

@@ -36,8 +36,7 @@ func (s *Store) Traces(ctx context.Context, q Query) (*Page, error) {
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
-	sc := scan{sn: sn, q: q, before: before, found: map[trace.TraceID]*found{}}
-	return sc.run(ctx)
+	return newScan(sn, q, before).run()
 }
 
 // position is a place in the order of a list: start descending, id ascending.
@@ -86,7 +85,7 @@ type found struct {
 	hasRoot     bool
 	latest      int64 // greatest end
 	complete    bool
-	blocks      map[*block.Spans]bool
+	blocks      []int // the places of the blocks that were added
 }
 
 type rootSpan struct {
@@ -103,14 +102,19 @@ func (f *found) position() position {
 }
 
 // scan answers one query. It folds blocks into traces from the newest block on.
-// A trace that no block so far has told of has spans only in blocks that end
-// earlier than the frontier, so it started before it too: once a page's worth
-// of traces start later than the frontier, they are the page.
+// A trace that no block so far has told of has spans only in blocks that end no
+// later than the frontier, so it did not start later either: once a page's worth
+// of traces start after the frontier, they are the page.
 type scan struct {
 	sn     *snapshot
 	q      Query
+	from   int64 // q.From and q.To in Unix nanoseconds
+	to     int64
 	before position
+	blocks []scanBlock // the one with the latest end first
+	done   int         // the blocks before this place were looked at
 	found  map[trace.TraceID]*found
+	names  map[string]string
 }
 
 // scanBlock is a block in memory or on disk.
@@ -127,60 +131,63 @@ func (b scanBlock) spans(sn *snapshot) *block.Spans {
 	return sn.spans(b.info)
 }
 
-func (sc *scan) run(ctx context.Context) (*Page, error) {
-	blocks := sc.blocks()
-	from := int64(math.MinInt64)
-	if !sc.q.From.IsZero() {
-		from = sc.q.From.UnixNano()
+func newScan(sn *snapshot, q Query, before position) *scan {
+	sc := &scan{
+		sn: sn, q: q, before: before, from: math.MinInt64, to: math.MaxInt64,
+		found: map[trace.TraceID]*found{}, names: map[string]string{},
 	}
+	if !q.From.IsZero() {
+		sc.from = block.UnixNano(q.From)
+	}
+	if !q.To.IsZero() {
+		sc.to = block.UnixNano(q.To)
+	}
+	for _, v := range sn.views {
+		if b := sn.view(v); b != nil {
+			_, greatest := b.Bounds()
+			sc.blocks = append(sc.blocks, scanBlock{max: greatest, mem: b})
+		}
+	}
+	for _, info := range sn.infos {
+		sc.blocks = append(sc.blocks, scanBlock{max: info.max, info: info})
+	}
+	slices.SortStableFunc(sc.blocks, func(a, b scanBlock) int { return cmp.Compare(b.max, a.max) })
+	return sc
+}
+
+func (sc *scan) run() (*Page, error) {
 	var page []*found
-	for i, b := range blocks {
-		if err := ctx.Err(); err != nil {
+	for i, b := range sc.blocks {
+		if err := sc.sn.err(); err != nil {
 			return nil, err
 		}
 		if sc.wanted(b) {
-			sc.fold(b.spans(sc.sn), nil)
+			sc.fold(i, nil)
 		}
+		sc.done = i + 1
 		frontier := int64(math.MinInt64)
-		if i+1 < len(blocks) {
-			frontier = blocks[i+1].max
+		if i+1 < len(sc.blocks) {
+			frontier = sc.blocks[i+1].max
 		}
 		// Looking costs a pass over all traces met: not after every block.
-		if i%8 == 7 || i < 8 || i+1 == len(blocks) || frontier < from {
-			if page = sc.settled(blocks, frontier); len(page) > sc.q.Limit || frontier < from {
+		if i%8 == 7 || i < 8 || i+1 == len(sc.blocks) || frontier < sc.from {
+			if page = sc.settled(frontier); len(page) > sc.q.Limit || frontier < sc.from {
 				break
 			}
 		}
 	}
+	if err := sc.sn.err(); err != nil {
+		return nil, err
+	}
 	return sc.page(page), nil
-}
-
-// blocks returns all blocks, the one with the latest end first.
-func (sc *scan) blocks() (out []scanBlock) {
-	for _, v := range sc.sn.views {
-		if b := sc.sn.view(v); b != nil {
-			_, greatest := b.Bounds()
-			out = append(out, scanBlock{max: greatest, mem: b})
-		}
-	}
-	for _, info := range sc.sn.infos {
-		out = append(out, scanBlock{max: info.max, info: info})
-	}
-	slices.SortStableFunc(out, func(a, b scanBlock) int { return cmp.Compare(b.max, a.max) })
-	return out
 }
 
 // wanted reports whether the block may hold the span that makes a trace match.
 func (sc *scan) wanted(b scanBlock) bool {
-	if b.info == nil {
-		return true
-	}
-	upper := sc.before.start
-	if !sc.q.To.IsZero() {
-		upper = min(upper, sc.q.To.UnixNano())
-	}
 	switch {
-	case b.info.min > upper:
+	case b.info == nil:
+		return true
+	case b.info.min > min(sc.before.start, sc.to):
 		return false // all its traces that start early enough have spans elsewhere
 	case sc.q.Service != "" && !slices.Contains(b.info.services, sc.q.Service):
 		return false
@@ -190,9 +197,10 @@ func (sc *scan) wanted(b scanBlock) bool {
 	return true
 }
 
-// fold adds the block's spans to what is known; only those of one trace when
-// that is given.
-func (sc *scan) fold(b *block.Spans, only *found) {
+// fold adds the spans of the block at a place to what is known; only those of
+// one trace when that is given.
+func (sc *scan) fold(place int, only *found) {
+	b := sc.blocks[place].spans(sc.sn)
 	if b == nil {
 		return
 	}
@@ -204,23 +212,23 @@ func (sc *scan) fold(b *block.Spans, only *found) {
 		}
 		f := sc.found[id]
 		if f == nil {
-			f = &found{id: id, blocks: map[*block.Spans]bool{}}
+			f = &found{id: id, latest: math.MinInt64}
 			sc.found[id] = f
 		}
-		if !f.blocks[b] {
-			f.blocks[b] = true
+		if !slices.Contains(f.blocks, place) {
+			f.blocks = append(f.blocks, place)
 			at[t] = f
 		}
 	}
 	for i := range b.Len() {
 		if f := at[b.Trace(i)]; f != nil {
-			f.add(b, i, &sc.q)
+			sc.add(f, b, i)
 		}
 	}
 }
 
-func (f *found) add(b *block.Spans, i int, q *Query) {
-	service, name := b.Service(i), b.Name(i)
+func (sc *scan) add(f *found, b *block.Spans, i int) {
+	service, name := sc.own(b.Service(i)), sc.own(b.Name(i))
 	sp := rootSpan{b.Start(i), b.End(i), service, name}
 	if f.spans == 0 || sp.start < f.first.start {
 		f.first = sp
@@ -236,55 +244,88 @@ func (f *found) add(b *block.Spans, i int, q *Query) {
 	if at, ok := slices.BinarySearch(f.services, service); !ok {
 		f.services = slices.Insert(f.services, at, service)
 	}
+	q := &sc.q
 	f.matched = f.matched || (q.Service == "" || q.Service == service) && (q.Name == "" || q.Name == name)
 }
 
+// own returns s in memory of the query's own, so that names do not keep whole
+// blocks.
+func (sc *scan) own(s string) string {
+	o, ok := sc.names[s]
+	if !ok {
+		o = strings.Clone(s)
+		sc.names[o] = o
+	}
+	return o
+}
+
 // settled returns the traces of the page, in order, as far as they are certain:
-// complete, matching, and later than the frontier.
-func (sc *scan) settled(blocks []scanBlock, frontier int64) (out []*found) {
-	for _, f := range sc.found {
-		if f.position().start < frontier || f.complete && !sc.matches(f) {
+// complete, matching, and later than the frontier. What cannot come into any
+// page is forgotten.
+func (sc *scan) settled(frontier int64) (out []*found) {
+	for id, f := range sc.found {
+		// A block that was passed over may hold the root of a trace, which then
+		// starts later than its spans so far.
+		sure := f.position().start > frontier || frontier == math.MinInt64
+		if !sure && (f.complete || !sc.passedOver()) {
 			continue
 		}
-		sc.finish(f, blocks)
-		if f.position().start >= frontier && sc.matches(f) {
+		sc.finish(f)
+		sure = f.position().start > frontier || frontier == math.MinInt64
+		switch {
+		case sure && sc.matches(f):
 			out = append(out, f)
+		case sure && !sc.ahead(f):
+			delete(sc.found, id)
 		}
 	}
 	slices.SortFunc(out, func(a, b *found) int { return a.position().compare(b.position()) })
 	return out
 }
 
-// finish reads the parts of a trace in blocks that the scan has not come to.
-func (sc *scan) finish(f *found, blocks []scanBlock) {
+// passedOver reports whether the query skips blocks for what is in them.
+func (sc *scan) passedOver() bool { return sc.q.Service != "" || sc.q.Errors }
+
+// ahead reports whether a block that the scan has yet to come to holds spans of
+// the trace, which would be found again.
+func (sc *scan) ahead(f *found) bool {
+	return slices.ContainsFunc(f.blocks, func(place int) bool { return place >= sc.done })
+}
+
+// finish reads the parts of a trace in blocks that the scan has passed over or
+// not come to.
+func (sc *scan) finish(f *found) {
 	if f.complete {
 		return
 	}
 	f.complete = true
 	fp := fingerprint(f.id)
-	for _, b := range blocks {
-		if b.info == nil || b.info.mayHold(fp) {
-			if spans := b.spans(sc.sn); spans != nil && !f.blocks[spans] {
-				sc.fold(spans, f)
-			}
+	for place, b := range sc.blocks {
+		if !slices.Contains(f.blocks, place) && (b.info == nil || b.info.mayHold(fp)) {
+			sc.fold(place, f)
 		}
 	}
 }
 
 func (sc *scan) matches(f *found) bool {
 	p := f.position()
-	return f.matched && p.compare(sc.before) > 0 &&
-		(sc.q.From.IsZero() || p.start >= sc.q.From.UnixNano()) &&
-		(sc.q.To.IsZero() || p.start < sc.q.To.UnixNano()) &&
-		f.duration() >= sc.q.MinDuration &&
-		(!sc.q.Errors || f.errs > 0)
+	return f.matched && p.compare(sc.before) > 0 && p.start >= sc.from && p.start < sc.to &&
+		f.duration() >= sc.q.MinDuration && (!sc.q.Errors || f.errs > 0)
 }
 
+// duration is 0 for a trace whose times are not known.
 func (f *found) duration() time.Duration {
+	start, end := f.first.start, f.latest
 	if f.hasRoot {
-		return max(0, time.Duration(f.root.end-f.root.start))
+		start, end = f.root.start, f.root.end
 	}
-	return max(0, time.Duration(f.latest-f.first.start))
+	if start == block.ZeroTime || end == block.ZeroTime || end < start {
+		return 0
+	}
+	if d := end - start; d > 0 {
+		return time.Duration(d)
+	}
+	return math.MaxInt64 // some centuries more than can be told
 }
 
 func (sc *scan) page(list []*found) *Page {
@@ -299,23 +340,14 @@ func (sc *scan) page(list []*found) *Page {
 			head = f.root
 		}
 		p.Traces = append(p.Traces, Summary{
-			TraceID: f.id, Service: strings.Clone(head.service), Name: strings.Clone(head.name),
-			Start: time.Unix(0, head.start).UTC(), Rootless: !f.hasRoot, Duration: f.duration(),
-			Spans: f.spans, Errors: f.errs, Services: cloneAll(f.services),
+			TraceID: f.id, Service: head.service, Name: head.name,
+			Start: block.FromUnixNano(head.start), Rootless: !f.hasRoot, Duration: f.duration(),
+			Spans: f.spans, Errors: f.errs, Services: f.services,
 		})
 	}
 	sc.addUsage(list, p.Traces)
 	p.Problems = sc.sn.problems
 	return p
-}
-
-// cloneAll frees the names from the blocks they were read from.
-func cloneAll(ss []string) []string {
-	out := make([]string, len(ss))
-	for i, s := range ss {
-		out[i] = strings.Clone(s)
-	}
-	return out
 }
 
 // addUsage sums the usage of the page's traces.

@@ -16,6 +16,8 @@ import (
 // lazily; one that is evicted meanwhile reads as empty.
 type snapshot struct {
 	s        *Store
+	ctx      context.Context
+	closed   bool         // the store was closed while it was read
 	views    []*openView  // blocks in memory
 	infos    []*blockInfo // committed blocks of spans, in the order of their numbers
 	usage    []*blockInfo // committed blocks of usage
@@ -24,21 +26,27 @@ type snapshot struct {
 }
 
 func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
-	s.takeQueued(ctx, false)
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.takeQueued()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	sn := &snapshot{s: s, waiting: slices.Clone(s.usage)}
+	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage)}
 	inMemory := map[uint64]bool{}
 	for _, p := range s.full {
 		inMemory[p.seq] = true
-		sn.views = append(sn.views, p.read())
+		sn.views = append(sn.views, p.read(false))
 	}
 	if s.open.enc.Len() > 0 {
 		inMemory[s.open.seq] = true
-		sn.views = append(sn.views, s.open.read())
+		sn.views = append(sn.views, s.open.read(true))
 	}
 	for _, u := range s.usage {
 		inMemory[u.info.seq] = true
@@ -74,15 +82,24 @@ func (sn *snapshot) spans(info *blockInfo) *block.Spans {
 
 // problem records that a block could not be read. Eviction is none.
 func (sn *snapshot) problem(info *blockInfo, err error) {
-	if errors.Is(err, errGone) {
+	switch {
+	case errors.Is(err, errGone):
 		return
-	}
-	if seg, ok := info.seg.(*boltSegment); ok && isBroken(err) {
-		seg.giveUp()
+	case errors.Is(err, ErrClosed):
+		sn.closed = true
+		return
 	}
 	text := fmt.Sprintf("block %d of segment %d could not be read: %v", info.seq, info.seg.number(), err)
 	sn.problems = append(sn.problems, text)
 	sn.s.report(fmt.Sprintf("read %d", info.seg.number()), errors.New(text))
+}
+
+// err says why reading cannot go on.
+func (sn *snapshot) err() error {
+	if sn.closed {
+		return ErrClosed
+	}
+	return sn.ctx.Err()
 }
 
 // view returns a block in memory, nil when it is empty.
@@ -108,12 +125,15 @@ func (s *Store) Trace(ctx context.Context, id trace.TraceID) (*Trace, error) {
 	}
 	t := &Trace{ID: id}
 	for _, b := range sn.holding(id) {
-		if err := ctx.Err(); err != nil {
+		if err := sn.err(); err != nil {
 			return nil, err
 		}
 		if t.Spans, err = appendSpans(t.Spans, b, id); err != nil {
 			sn.problems = append(sn.problems, fmt.Sprintf("part of the trace could not be read: %v", err))
 		}
+	}
+	if err := sn.err(); err != nil {
+		return nil, err
 	}
 	if len(t.Spans) == 0 {
 		if len(sn.problems) > 0 {

@@ -5,29 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
-// ring is the segments, oldest first. It belongs to the writer: only Stats, the
-// blocks' own seg fields and what s.mu guards are seen by others.
+// ring is the segments, oldest first. It belongs to the writer; others see what
+// publish shows, the blocks' own seg fields and what Store.mu guards.
 type ring struct {
 	s   *Store
 	run Run
 
-	sealed  []segment
-	active  segment // nil until something is written
-	begun   bool    // the run record is in the active segment
-	next    uint64  // number of the next segment
+	sealed  []sealedSegment
+	active  segment   // nil until something is written
+	since   time.Time // when the active segment began to be written
+	begun   bool      // the run record is in the active segment
+	next    uint64    // number of the next segment
 	damaged []damagedFile
 
-	// stamp is the log of evictions that the active segment has yet to get.
-	stamp bool
+	// logged says that the active segment has the log of evictions as it is.
+	logged bool
+}
+
+// sealedSegment is a segment that is no longer written, and since when.
+type sealedSegment struct {
+	segment
+	at time.Time
 }
 
 // damagedFile is a segment set aside. It counts towards the budget and is the
@@ -38,93 +42,101 @@ type damagedFile struct {
 }
 
 // commit makes blocks durable and indexes them. A block whose number is in the
-// index already replaces what stood there.
-func (r *ring) commit(blocks []encodedBlock) error {
+// index already replaces what stood there. The numbers of blocks that cannot be
+// stored at all are added to lost.
+func (r *ring) commit(blocks []encodedBlock, lost map[uint64]bool) error {
+	defer r.publish()
 	for len(blocks) > 0 {
-		n, err := r.commitSome(blocks)
+		n, err := r.commitSome(blocks, lost)
 		if err != nil {
 			return err
 		}
 		blocks = blocks[n:]
 	}
-	r.publish()
 	return nil
 }
 
 // commitSome commits as many blocks as the active segment has room for, in a new
 // one when it has room for none.
-func (r *ring) commitSome(blocks []encodedBlock) (int, error) {
+func (r *ring) commitSome(blocks []encodedBlock, lost map[uint64]bool) (int, error) {
 	if r.active == nil {
 		if err := r.rotate(); err != nil {
 			return 0, err
 		}
 	}
-	for fresh := false; ; fresh = true {
-		for n := len(blocks); n > 0; n-- {
-			c := r.fill(blocks[:n])
-			if !r.active.room(c) {
-				continue
-			}
-			if err := r.active.commit(c); err != nil {
-				return 0, r.after(err)
-			}
-			r.s.counts.written.Add(c.bytes())
-			r.begun, r.stamp = true, false
-			r.index(c.blocks)
-			return n, nil
-		}
-		if fresh {
-			// A block's bound is an eighth of a segment, so this does not happen;
-			// if it did, the block must not stop all that come after it.
-			r.s.dropBlock(blocks[0], "it does not fit into a segment")
-			return 1, nil
-		}
-		if err := r.rotate(); err != nil {
-			return 0, err
+	for n := len(blocks); n > 0; n-- {
+		if c := r.fill(blocks[:n]); r.active.room(c) {
+			return n, r.commitOne(c)
 		}
 	}
+	if c := r.fill(blocks[:1]); !r.active.fitsEmpty(c) {
+		// Limits keep blocks far below a segment. Should one be larger all the
+		// same, it must not cost the ring a segment, nor stop what comes after.
+		lost[blocks[0].info.seq] = true
+		r.s.report("block", fmt.Errorf("a block of %d spans and %d bytes is dropped: it does not fit into a segment", blocks[0].info.count, c.bytes()))
+		return 1, nil
+	}
+	return 0, r.rotate()
+}
+
+func (r *ring) commitOne(c *commit) error {
+	if err := r.active.commit(c); err != nil {
+		return r.after(err)
+	}
+	r.s.counts.written.Add(c.bytes())
+	r.begun, r.logged = true, r.logged || c.log != nil
+	r.index(c.blocks)
+	return nil
 }
 
 // fill makes the commit of blocks, with the run record and the log of evictions
 // where the segment does not have them yet.
 func (r *ring) fill(blocks []encodedBlock) *commit {
 	c := &commit{blocks: blocks}
-	if !r.begun {
+	if !r.begun && len(blocks) > 0 {
 		run := r.run
 		run.FirstBlock = blocks[0].info.seq
 		c.run = &run
 	}
-	if r.stamp {
-		r.s.mu.Lock()
-		c.log = r.s.gone.encode()
-		r.s.mu.Unlock()
+	if !r.logged {
+		c.log = r.log()
 	}
 	return c
+}
+
+// log returns the log of evictions as it is stored.
+func (r *ring) log() []byte {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.gone.encode()
+}
+
+// commitLog stores the log of evictions when it has changed and nothing else is
+// to be written.
+func (r *ring) commitLog() error {
+	if r.logged || r.active == nil {
+		return nil
+	}
+	if c := r.fill(nil); r.active.room(c) {
+		return r.commitOne(c)
+	}
+	return r.rotate()
 }
 
 // after deals with a failed commit: a segment that broke, or whose file somebody
 // removed, is given up, so that the next attempt begins another.
 func (r *ring) after(err error) error {
 	switch {
-	case isBroken(err), errors.Is(err, errGone): // gone: a reader met the damage first
-		r.giveUpActive()
+	case isDamage(err):
+		r.setAside(r.active, err)
+		r.active = nil
 	case errors.Is(err, os.ErrNotExist):
-		r.s.forget(r.active)
+		spans, _ := r.s.forget(r.active)
+		r.s.counts.lost.Add(int64(spans))
 		err = errors.Join(err, r.active.close())
 		r.active = nil
 	}
 	return err
-}
-
-func (r *ring) giveUpActive() {
-	seg, ok := r.active.(*boltSegment)
-	if !ok {
-		return
-	}
-	seg.giveUp()
-	r.active, r.begun = nil, false
-	r.s.forget(seg)
-	r.setAside(seg.path, errors.New("it broke while it was written"))
 }
 
 // index puts committed blocks where readers find them.
@@ -152,15 +164,15 @@ func (s *Store) addInfo(info *blockInfo) {
 // rotate seals the active segment, makes room in the budget, and begins another.
 func (r *ring) rotate() error {
 	if r.active != nil {
+		// A segment that could not be opened again stays in the ring: tidy tries
+		// once more.
 		if err := r.active.seal(); err != nil {
-			r.giveUpActive()
 			r.s.report("seal", err)
-		} else {
-			r.sealed = append(r.sealed, r.active)
-			r.active = nil
 		}
+		r.sealed = append(r.sealed, sealedSegment{r.active, time.Now()})
+		r.active = nil
 	}
-	if err := r.makeRoom(); err != nil {
+	if err := r.makeRoom(fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return err
 	}
 	seg, err := r.create(r.next)
@@ -168,7 +180,7 @@ func (r *ring) rotate() error {
 		return err
 	}
 	r.next++
-	r.active, r.begun, r.stamp = seg, false, true
+	r.active, r.since, r.begun, r.logged = seg, time.Now(), false, true
 	return nil
 }
 
@@ -177,10 +189,8 @@ func (r *ring) create(num uint64) (segment, error) {
 		return newMemSegment(num, r.s.layout.segmentMax), nil
 	}
 	path := segmentPath(r.s.dir, num)
-	seg, err := openSegment(path, num, r.s.layout.segmentMax, true)
+	seg, err := createSegment(path, num, r.s.layout.segmentMax, r.log())
 	if err != nil {
-		// Half a file must not stand in the way of the next attempt.
-		_ = os.Remove(path)
 		return nil, fmt.Errorf("begin segment %s: %w", path, err)
 	}
 	return seg, nil
@@ -189,27 +199,38 @@ func (r *ring) create(num uint64) (segment, error) {
 // budget is what all segments together may take.
 func (r *ring) budget() int64 { return r.s.layout.segmentMax * int64(r.s.layout.segments) }
 
-// makeRoom evicts until a whole segment fits into the budget.
-func (r *ring) makeRoom() error {
-	for r.bytes()+r.s.layout.segmentMax > r.budget() {
-		switch {
-		case len(r.damaged) > 0:
-			if err := os.Remove(r.damaged[0].path); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			r.damaged = r.damaged[1:]
-		case len(r.sealed) > 0:
-			if err := r.evict(fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
-				return err
-			}
-		default:
+// makeRoom evicts until a whole segment fits into the budget beside the sealed
+// ones.
+func (r *ring) makeRoom(why string) error {
+	for r.sealedBytes()+r.s.layout.segmentMax > r.budget() {
+		if r.removeDamaged() {
+			continue
+		}
+		if len(r.sealed) == 0 {
 			return fmt.Errorf("nothing is left to evict below a budget of %d bytes", r.budget())
+		}
+		if err := r.evict(why); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (r *ring) bytes() (n int64) {
+// removeDamaged removes one file that was set aside, if that can be done.
+func (r *ring) removeDamaged() bool {
+	for i, d := range r.damaged {
+		err := os.Remove(d.path)
+		if err == nil || errors.Is(err, os.ErrNotExist) {
+			r.damaged = slices.Delete(r.damaged, i, i+1)
+			return true
+		}
+		r.s.report("remove "+d.path, err)
+	}
+	return false
+}
+
+// sealedBytes is what all files but the active segment take.
+func (r *ring) sealedBytes() (n int64) {
 	for _, seg := range r.sealed {
 		n += seg.size()
 	}
@@ -219,18 +240,18 @@ func (r *ring) bytes() (n int64) {
 	return n
 }
 
-// evict removes the oldest segment.
+// evict removes the oldest segment, and remembers what went with it.
 func (r *ring) evict(why string) error {
-	seg := r.sealed[0]
-	spans, traces := r.s.forget(seg)
+	seg := r.sealed[0].segment
 	if err := seg.remove(); err != nil {
 		return fmt.Errorf("evict segment %d: %w", seg.number(), err)
 	}
 	r.sealed = r.sealed[1:]
+	spans, traces := r.s.forget(seg)
 	r.s.mu.Lock()
 	r.s.gone.add(evictedSegment{when: time.Now(), why: why, traces: traces})
 	r.s.mu.Unlock()
-	r.stamp = true
+	r.logged = false
 	r.s.counts.evictedSpans.Add(int64(spans))
 	r.s.counts.evictedSegments.Add(1)
 	return nil
@@ -256,147 +277,97 @@ func (s *Store) forget(seg segment) (spans int, traces []uint32) {
 	return spans, slices.Compact(traces)
 }
 
-// expire evicts segments whose spans are all older than MaxAge.
-func (r *ring) expire(now time.Time) {
-	age := r.s.opts.MaxAge
-	if age <= 0 {
-		return
-	}
-	for len(r.sealed) > 0 && r.s.newest(r.sealed[0]) < now.Add(-age).UnixNano() {
-		if err := r.evict(fmt.Sprintf("it was older than %v", age)); err != nil {
-			r.s.report("evict", err)
-			return
+// tidy does what is due from time to time: segments that turned out to be
+// damaged are set aside, those that could not be opened again are tried once
+// more, and those that are too old are evicted.
+func (r *ring) tidy(now time.Time) {
+	defer r.publish()
+	r.sealed = slices.DeleteFunc(r.sealed, func(seg sealedSegment) bool {
+		b, ok := seg.segment.(*boltSegment)
+		switch {
+		case !ok:
+			return false
+		case b.broken.Load():
+			r.setAside(b, errDamaged)
+			return true
 		}
-		r.publish()
+		if err := b.reopen(); err != nil {
+			r.s.report("reopen", err)
+		}
+		return false
+	})
+	if b, ok := r.active.(*boltSegment); ok && b.broken.Load() {
+		r.setAside(b, errDamaged)
+		r.active = nil
+	}
+	if err := r.expire(now); err != nil {
+		r.s.report("evict", err)
 	}
 }
 
-// newest returns the latest end of a segment's blocks.
-func (s *Store) newest(seg segment) (ns int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.infos {
-		if b.seg == seg {
+// expire evicts segments whose spans are all older than MaxAge. So that this
+// comes about for a quiet service too, the active segment is sealed when it has
+// been written for its share of that time.
+func (r *ring) expire(now time.Time) error {
+	age := r.s.opts.MaxAge
+	if age <= 0 {
+		return nil
+	}
+	if r.active != nil && r.begun && now.Sub(r.since) > age/time.Duration(r.s.layout.segments) {
+		if err := r.rotate(); err != nil {
+			return err
+		}
+	}
+	for len(r.sealed) > 0 && r.endOf(r.sealed[0]).Before(now.Add(-age)) {
+		if err := r.evict(fmt.Sprintf("it was older than %v", age)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endOf returns when the newest span of a sealed segment ended. A span cannot
+// have ended after the segment was sealed, whatever its clock said.
+func (r *ring) endOf(seg sealedSegment) time.Time {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	ns := int64(block.ZeroTime)
+	for _, b := range r.s.infos {
+		if b.seg == seg.segment {
 			ns = max(ns, b.max)
 		}
 	}
-	return ns
+	if end := block.FromUnixNano(ns); end.Before(seg.at) {
+		return end
+	}
+	return seg.at
 }
 
-// dropBlock gives up a block that cannot be stored.
-func (s *Store) dropBlock(b encodedBlock, why string) {
-	s.counts.droppedBroken.Add(int64(b.info.count))
-	s.report("block", fmt.Errorf("a block of %d spans is dropped: %s", b.info.count, why))
-}
-
-// load finds the segments that a former process left.
-func (r *ring) load() error {
-	entries, err := os.ReadDir(r.s.dir)
-	if err != nil {
-		return err
-	}
-	r.next = 1
-	var nums []uint64
-	for _, e := range entries {
-		suffix := filepath.Ext(e.Name())
-		num, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), suffix), 10, 64)
-		if err != nil || suffix != segmentSuffix && suffix != damagedSuffix {
-			continue // not ours
-		}
-		r.next = max(r.next, num+1)
-		if suffix == segmentSuffix {
-			nums = append(nums, num)
-		} else if fi, err := e.Info(); err == nil {
-			r.damaged = append(r.damaged, damagedFile{filepath.Join(r.s.dir, e.Name()), fi.Size()})
-		}
-	}
-	slices.Sort(nums)
-	for i, num := range nums {
-		if err := r.loadSegment(num, i == len(nums)-1); err != nil {
-			return errors.Join(err, r.close())
-		}
-	}
-	r.publish()
-	return nil
-}
-
-// loadSegment opens one segment and indexes its blocks; the newest goes on being
-// written. A damaged one is set aside. A file of a newer format is an error: to
-// set it aside would lose it.
-func (r *ring) loadSegment(num uint64, newest bool) error {
-	path := segmentPath(r.s.dir, num)
-	limit := r.s.layout.segmentMax
-	fi, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	write := newest && fi.Size() <= limit
-	if err := checkFile(path); err != nil {
-		r.setAside(path, err)
-		return nil
-	}
-	seg, err := openSegment(path, num, limit, write)
-	if err != nil {
-		if isLocked(err) {
-			return fmt.Errorf("another process holds %s: stop it, or give each process a directory of its own", path)
-		}
-		r.setAside(path, err)
-		return nil
-	}
-	infos, log, err := seg.load()
-	if err != nil {
-		if errors.Is(err, errFormat) {
-			seg.close()
-			return fmt.Errorf("%w: open it with a newer version, or give this one a directory of its own", err)
-		}
-		seg.close()
-		r.setAside(path, err)
-		return nil
-	}
-	for _, info := range infos {
-		r.s.addInfo(info)
-		r.s.seq = max(r.s.seq, info.seq)
-	}
-	r.s.gone.decode(log, time.Now())
-	if write {
-		r.active = seg
-	} else {
-		r.sealed = append(r.sealed, seg)
-	}
-	return nil
-}
-
-// setAside renames a damaged file, so that it is neither used nor lost before
-// its room is needed.
-func (r *ring) setAside(path string, why error) {
-	r.s.counts.damaged.Add(1)
-	aside := strings.TrimSuffix(path, segmentSuffix) + damagedSuffix
-	r.s.report("damaged "+path, fmt.Errorf("segment %s cannot be read and is set aside as %s: %w", path, filepath.Base(aside), why))
-	if err := os.Rename(path, aside); err != nil {
-		r.s.report("aside "+path, err)
-		aside = path
-	}
-	if fi, err := os.Stat(aside); err == nil {
-		r.damaged = append(r.damaged, damagedFile{aside, fi.Size()})
+// setAside takes a damaged segment out of the ring.
+func (r *ring) setAside(seg segment, why error) {
+	spans, _ := r.s.forget(seg)
+	r.s.counts.lost.Add(int64(spans))
+	if b, ok := seg.(*boltSegment); ok {
+		b.broken.Store(true)
+		r.setFileAside(b.path, why)
 	}
 }
 
 // ringSizes is what Stats tells of the ring.
 type ringSizes struct {
-	segments               int
-	bytes, damaged, active int64
+	segments       int
+	bytes, damaged int64
 }
 
 // publish lets others see the ring's sizes.
 func (r *ring) publish() {
-	z := ringSizes{segments: len(r.sealed), bytes: r.bytes()}
+	z := ringSizes{segments: len(r.sealed), bytes: r.sealedBytes()}
 	for _, d := range r.damaged {
 		z.damaged += d.bytes
 	}
 	if r.active != nil {
 		z.segments++
-		z.active = r.active.size()
-		z.bytes += z.active
+		z.bytes += r.active.size()
 	}
 	r.s.mu.Lock()
 	r.s.sizes = z
@@ -404,10 +375,11 @@ func (r *ring) publish() {
 }
 
 func (r *ring) close() (err error) {
-	for _, seg := range append(r.sealed, r.active) {
-		if seg != nil {
-			err = errors.Join(err, seg.close())
-		}
+	for _, seg := range r.sealed {
+		err = errors.Join(err, seg.close())
+	}
+	if r.active != nil {
+		err = errors.Join(err, r.active.close())
 	}
 	return err
 }

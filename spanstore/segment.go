@@ -3,7 +3,6 @@ package spanstore
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 )
@@ -21,6 +20,9 @@ type segment interface {
 	// bytes.
 	room(c *commit) bool
 
+	// fitsEmpty reports the same of a segment in which nothing is yet.
+	fitsEmpty(c *commit) bool
+
 	// commit makes all of c durable, or none of it.
 	commit(c *commit) error
 
@@ -31,7 +33,7 @@ type segment interface {
 	seal() error
 
 	// remove deletes the segment; close only gives it back. Both wait for reads
-	// that are under way. Afterwards read returns errGone.
+	// that are under way. Afterwards read returns errGone, or ErrClosed.
 	remove() error
 	close() error
 }
@@ -40,7 +42,7 @@ type segment interface {
 type commit struct {
 	blocks []encodedBlock
 	run    *Run   // set with the first commit of a run into a segment
-	log    []byte // the log of evictions, set with a segment's first commit
+	log    []byte // the log of evictions, when it has changed since the segment began
 }
 
 type encodedBlock struct {
@@ -67,6 +69,7 @@ type memSegment struct {
 	mu     sync.RWMutex // guards the rest
 	blocks map[uint64][]byte
 	bytes  int64
+	gone   error // why there are no blocks any more
 }
 
 func newMemSegment(num uint64, limit int64) *memSegment {
@@ -75,7 +78,8 @@ func newMemSegment(num uint64, limit int64) *memSegment {
 
 func (s *memSegment) number() uint64 { return s.num }
 func (s *memSegment) seal() error    { return nil }
-func (s *memSegment) close() error   { return s.remove() }
+func (s *memSegment) close() error   { return s.drop(ErrClosed) }
+func (s *memSegment) remove() error  { return s.drop(errGone) }
 
 func (s *memSegment) size() int64 {
 	s.mu.RLock()
@@ -83,13 +87,14 @@ func (s *memSegment) size() int64 {
 	return s.bytes
 }
 
-func (s *memSegment) room(c *commit) bool { return s.size()+c.bytes() <= s.limit }
+func (s *memSegment) room(c *commit) bool      { return s.size()+c.bytes() <= s.limit }
+func (s *memSegment) fitsEmpty(c *commit) bool { return c.bytes() <= s.limit }
 
 func (s *memSegment) commit(c *commit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.blocks == nil {
-		return errGone
+	if s.gone != nil {
+		return s.gone
 	}
 	for _, b := range c.blocks {
 		s.bytes += int64(len(b.data)) - int64(len(s.blocks[b.info.seq]))
@@ -101,19 +106,19 @@ func (s *memSegment) commit(c *commit) error {
 func (s *memSegment) read(seq uint64) ([]byte, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.blocks == nil {
-		return nil, errGone
+	if s.gone != nil {
+		return nil, s.gone
 	}
 	b, ok := s.blocks[seq]
 	if !ok {
-		return nil, fmt.Errorf("segment %d has no block %d but %v", s.num, seq, slices.Sorted(maps.Keys(s.blocks)))
+		return nil, fmt.Errorf("segment %d has no block %d", s.num, seq)
 	}
 	return b, nil // never changed once it is in the map
 }
 
-func (s *memSegment) remove() error {
+func (s *memSegment) drop(why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.blocks, s.bytes = nil, 0
+	s.blocks, s.bytes, s.gone = nil, 0, why
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -38,28 +39,41 @@ var (
 	keyData      = []byte("1")
 )
 
-// brokenError is a panic or a memory fault inside bbolt. The database's locks
-// may still be held, so its handle is given up and never closed.
-type brokenError struct{ cause any }
+// damageError says that a segment's content is not what was written: it can be
+// set aside. Any other error is about reaching it.
+type damageError struct{ error }
 
-func (e *brokenError) Error() string { return fmt.Sprintf("segment is damaged: %v", e.cause) }
+func (e damageError) Unwrap() error { return e.error }
+
+func damage(format string, args ...any) error {
+	return damageError{fmt.Errorf(format, args...)}
+}
+
+// isDamage reports whether err is a verdict about a file's content.
+func isDamage(err error) bool {
+	var d damageError
+	for _, known := range []error{bolterrors.ErrInvalid, bolterrors.ErrVersionMismatch, bolterrors.ErrChecksum, errSummary} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return errors.As(err, &d)
+}
 
 // guard runs f and turns a panic, or a fault on a memory map whose file was
-// cut off underneath, into a brokenError.
+// cut off underneath, into a damageError.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = &brokenError{p}
+			err = damage("segment is damaged: %v", p)
 		}
 	}()
 	return f()
 }
 
-func isBroken(err error) bool {
-	var b *brokenError
-	return errors.As(err, &b)
-}
+// errDamaged is returned by a segment that turned out to be damaged before.
+var errDamaged = damage("segment is damaged")
 
 // boltSegment is a segment in a bbolt file.
 //
@@ -75,29 +89,58 @@ type boltSegment struct {
 	bytes atomic.Int64 // the file's size
 	high  int64        // end of the pages in use; the writer's
 
+	// broken says that a panic or fault left the database with locks that may
+	// be held for ever: it is not touched again, not even to close it. The flag
+	// needs no lock, as goroutines that hold one may never come back.
+	broken atomic.Bool
+
 	mu     sync.RWMutex // held for reading while db is in use
-	db     *bbolt.DB    // nil once closed
-	broken bool
+	db     *bbolt.DB    // nil when it could not be opened again
+	closed error        // what use returns once the segment is closed or removed
 }
 
 func segmentPath(dir string, num uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("%08d%s", num, segmentSuffix))
 }
 
-// openSegment opens the file at path, or creates it when it is to be written.
-func openSegment(path string, num uint64, limit int64, write bool) (*boltSegment, error) {
-	s := &boltSegment{num: num, path: path, limit: limit}
-	// A file grows by this step beyond what it needs, and one step is kept free
-	// at its end: small enough not to waste the budget, large enough that most
-	// commits do not grow the file.
-	s.alloc = max(4*pageSize, limit/64&^(pageSize-1))
-	if err := s.open(write); err != nil {
-		return nil, err
-	}
-	return s, nil
+// openSegment opens the file at path to read it.
+func openSegment(path string, num uint64, limit int64) (*boltSegment, error) {
+	s := newBoltSegment(path, num, limit)
+	return s, s.open(false, nil)
 }
 
-func (s *boltSegment) open(write bool) error {
+// createSegment makes a new file with the log of evictions in it.
+func createSegment(path string, num uint64, limit int64, log []byte) (*boltSegment, error) {
+	s := newBoltSegment(path, num, limit)
+	if err := s.open(true, log); err != nil {
+		// Half a file must not stand in the way of the next attempt.
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	return s, syncDir(filepath.Dir(path))
+}
+
+func newBoltSegment(path string, num uint64, limit int64) *boltSegment {
+	// A file grows by alloc beyond what it needs, and one such step is kept free
+	// at its end: small enough not to waste the budget, large enough that most
+	// commits do not grow the file.
+	return &boltSegment{num: num, path: path, limit: limit, alloc: max(4*pageSize, limit/64&^(pageSize-1))}
+}
+
+// syncDir makes a new file's name survive a loss of power, where directories
+// can be synced.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (s *boltSegment) open(write bool, log []byte) error {
 	o := &bbolt.Options{
 		Timeout:      lockTimeout,
 		FreelistType: bbolt.FreelistMapType,
@@ -115,61 +158,69 @@ func (s *boltSegment) open(write bool) error {
 		if err != nil {
 			return err
 		}
-		s.db = db
 		db.AllocSize = int(s.alloc)
 		if write {
-			if err := db.Update(s.create); err != nil {
-				return err
-			}
+			err = db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, log) })
 		}
-		return s.measure()
+		if err = errors.Join(err, s.measure(db)); err != nil {
+			return errors.Join(err, db.Close())
+		}
+		s.db = db
+		return nil
 	})
 }
 
-// create makes the buckets of a new segment and refuses a newer format.
-func (s *boltSegment) create(tx *bbolt.Tx) error {
+// prepare makes the buckets of a segment that is to be written.
+func (s *boltSegment) prepare(tx *bbolt.Tx, log []byte) error {
 	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
 	if err != nil {
 		return err
 	}
-	switch v := meta.Get(keyFormat); {
-	case v == nil:
+	if meta.Get(keyFormat) == nil {
 		if err := meta.Put(keyFormat, []byte{formatVersion}); err != nil {
 			return err
 		}
-	case len(v) != 1 || v[0] != formatVersion:
-		return fmt.Errorf("%w: %s has format %v, this build writes format %d", errFormat, s.path, v, formatVersion)
+	}
+	if log != nil {
+		if err := meta.Put(keyEvictions, log); err != nil {
+			return err
+		}
 	}
 	for _, name := range [][]byte{bucketRuns, bucketBlocks} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}
-	s.high = tx.Size()
 	return nil
 }
 
-func (s *boltSegment) measure() error {
+// measure notes the size of the file and of what is used in it.
+func (s *boltSegment) measure(db *bbolt.DB) error {
 	fi, err := os.Stat(s.path)
 	if err != nil {
 		return err
 	}
 	s.bytes.Store(fi.Size())
-	return nil
+	return db.View(func(tx *bbolt.Tx) error {
+		s.high = tx.Size()
+		return nil
+	})
 }
 
 func (s *boltSegment) number() uint64 { return s.num }
 func (s *boltSegment) size() int64    { return s.bytes.Load() }
 
-// room counts the worst case: every value in fresh pages, a path of branch and
-// leaf pages for each bucket, the free list, and the file's growth step on top.
-func (s *boltSegment) room(c *commit) bool {
-	pages := int64(24) + c.bytes()/pageSize + 1
-	for range c.blocks {
-		pages += 4
-	}
-	pages += s.limit / pageSize / 512 * 2 // the free list at its longest, 8 bytes a page
-	return s.high+pages*pageSize+s.alloc <= s.limit
+func (s *boltSegment) room(c *commit) bool      { return s.roomFrom(s.high, c) }
+func (s *boltSegment) fitsEmpty(c *commit) bool { return s.roomFrom(16*pageSize, c) }
+
+// roomFrom reports whether a commit is sure to stay within the limit when the
+// pages up to high are in use. It counts the worst case: all values in fresh
+// pages; four more pages a block for its bucket, its leaf's header and the
+// branches to it; 24 for the other buckets and the path to the root; the free
+// list at its longest, 8 bytes a page, twice; and the file's growth step.
+func (s *boltSegment) roomFrom(high int64, c *commit) bool {
+	pages := 24 + c.bytes()/pageSize + 1 + 4*int64(len(c.blocks)) + 2*(s.limit/pageSize/512)
+	return high+pages*pageSize+s.alloc <= s.limit
 }
 
 func (s *boltSegment) commit(c *commit) error {
@@ -177,11 +228,7 @@ func (s *boltSegment) commit(c *commit) error {
 		if err := db.Update(func(tx *bbolt.Tx) error { return put(tx, c) }); err != nil {
 			return err
 		}
-		// Pages are allocated at commit, so only a later transaction knows.
-		if err := db.View(func(tx *bbolt.Tx) error { s.high = tx.Size(); return nil }); err != nil {
-			return err
-		}
-		return s.measure()
+		return s.measure(db) // pages are allocated at commit, so only now they are known
 	})
 }
 
@@ -217,7 +264,7 @@ func (s *boltSegment) read(seq uint64) (data []byte, err error) {
 		return db.View(func(tx *bbolt.Tx) error {
 			sub := tx.Bucket(bucketBlocks).Bucket(seqKey(seq))
 			if sub == nil {
-				return fmt.Errorf("block %d is missing from %s", seq, s.path)
+				return damage("block %d is missing from %s", seq, s.path)
 			}
 			// The copy is made inside the transaction, all else outside: a
 			// transaction held open would pin the pages freed after it.
@@ -228,14 +275,13 @@ func (s *boltSegment) read(seq uint64) (data []byte, err error) {
 	return data, err
 }
 
-// load reads what Open needs: the blocks' summaries, the last run and the log
-// of evictions.
+// load reads what Open needs: the blocks' summaries and the log of evictions.
 func (s *boltSegment) load() (infos []*blockInfo, log []byte, err error) {
 	err = s.use(func(db *bbolt.DB) error {
 		return db.View(func(tx *bbolt.Tx) error {
 			meta, blocks := tx.Bucket(bucketMeta), tx.Bucket(bucketBlocks)
 			if meta == nil || blocks == nil {
-				return fmt.Errorf("%s is a bbolt file but not a segment of a span store", s.path)
+				return damage("%s is a bbolt file but not a segment of a span store", s.path)
 			}
 			if v := meta.Get(keyFormat); len(v) != 1 || v[0] != formatVersion {
 				return fmt.Errorf("%w: %s has format %v, this build reads format %d", errFormat, s.path, v, formatVersion)
@@ -243,7 +289,7 @@ func (s *boltSegment) load() (infos []*blockInfo, log []byte, err error) {
 			log = append(log, meta.Get(keyEvictions)...)
 			return blocks.ForEachBucket(func(k []byte) error {
 				if len(k) != 8 {
-					return fmt.Errorf("block key %x", k)
+					return damage("%s has a block with the number %x", s.path, k)
 				}
 				info, err := decodeBlockInfo(binary.BigEndian.Uint64(k), blocks.Bucket(k).Get(keySummary))
 				if err != nil {
@@ -274,38 +320,87 @@ func (s *boltSegment) runs() (runs []Run, err error) {
 
 // use runs f with the database, guarded, as long as that is to be had.
 func (s *boltSegment) use(f func(*bbolt.DB) error) error {
+	if s.broken.Load() {
+		return errDamaged
+	}
+	if err := s.intact(); err != nil {
+		return err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.db == nil {
-		return errGone
+	switch {
+	case s.closed != nil:
+		return s.closed
+	case s.db == nil:
+		return fmt.Errorf("segment %s could not be opened again", s.path)
 	}
-	return guard(func() error { return f(s.db) })
+	err := guard(func() error { return f(s.db) })
+	if d := (damageError{}); errors.As(err, &d) {
+		s.broken.Store(true)
+	}
+	return err
 }
 
-// giveUp lets go of a database whose locks may be held for ever.
-func (s *boltSegment) giveUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.db, s.broken = nil, true
+// intact looks whether the file is still as long as it was. A fault in a map
+// that reaches behind its file's end is survived, but bbolt may be left with a
+// lock held, on which others would then wait for ever.
+func (s *boltSegment) intact() error {
+	fi, err := os.Stat(s.path)
+	if err == nil && fi.Size() < s.bytes.Load() {
+		s.broken.Store(true)
+		return damage("segment %s was cut off to %d bytes", s.path, fi.Size())
+	}
+	return nil // a file that was removed can still be read
 }
 
-// seal reopens the file for reading only, so that other processes may read it.
+// seal opens the file again for reading only, so that other processes may read
+// it too.
 func (s *boltSegment) seal() error {
+	if s.broken.Load() {
+		return errDamaged
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db == nil {
-		return errGone
-	}
 	if err := guard(s.db.Close); err != nil {
 		return err
 	}
 	s.db = nil
-	return s.open(false)
+	return s.open(false, nil)
 }
 
-func (s *boltSegment) close() error {
+// reopen makes up for a seal whose second half failed.
+func (s *boltSegment) reopen() error {
+	if s.broken.Load() {
+		return errDamaged
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.db != nil || s.closed != nil {
+		return nil
+	}
+	return s.open(false, nil)
+}
+
+// write opens the file again for writing.
+func (s *boltSegment) write() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := guard(s.db.Close); err != nil {
+		return err
+	}
+	s.db = nil
+	return s.open(true, nil)
+}
+
+func (s *boltSegment) close() error { return s.closeAs(ErrClosed) }
+
+func (s *boltSegment) closeAs(reason error) error {
+	if s.broken.Load() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = reason
 	if s.db == nil {
 		return nil
 	}
@@ -315,10 +410,9 @@ func (s *boltSegment) close() error {
 }
 
 func (s *boltSegment) remove() error {
-	err := s.close()
+	err := s.closeAs(errGone)
 	if rm := os.Remove(s.path); rm != nil && !errors.Is(rm, os.ErrNotExist) {
 		return rm
 	}
-	s.bytes.Store(0)
 	return err
 }

@@ -1,6 +1,7 @@
 package spanstore
 
 import (
+	"math"
 	"time"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
@@ -28,7 +29,10 @@ type Stats struct {
 
 	// Dropped spans by cause: the queue of Processor was full; the disk failed
 	// or could not keep up; they could not be encoded; they came after Close.
+	// Lost spans had been durable and were in a segment that turned out to be
+	// damaged, or was removed.
 	DroppedQueue, DroppedDisk, DroppedBroken, DroppedClosed int64
+	Lost                                                    int64
 
 	// Clipped values were cut or left out by the limits on strings and spans.
 	// RedactFailed counts panics of Options.Redact. UsageDropped counts usage
@@ -60,9 +64,9 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Dir: s.dir, Run: s.ring.run, MaxBytes: s.opts.MaxBytes,
 		Accepted: c.accepted.Load(), Durable: c.durable.Load(),
-		DroppedQueue: c.droppedQueue.Load(), DroppedDisk: c.droppedFull.Load(),
+		DroppedQueue: c.droppedQueue.Load(), DroppedDisk: c.droppedDisk.Load(),
 		DroppedBroken: c.droppedBroken.Load(), DroppedClosed: c.droppedClosed.Load(),
-		Clipped: c.clipped.Load(), RedactFailed: c.redactFailed.Load(), UsageDropped: c.usageDropped.Load(),
+		Lost: c.lost.Load(), Clipped: c.clipped.Load(), RedactFailed: c.redactFailed.Load(), UsageDropped: c.usageDropped.Load(),
 		EvictedSpans: c.evictedSpans.Load(), EvictedSegments: c.evictedSegments.Load(), DamagedSegments: c.damaged.Load(),
 		Commits: c.commits.Load(), WrittenBytes: c.written.Load(),
 	}
@@ -84,16 +88,14 @@ func (s *Store) Stats() Stats {
 
 // addHeld counts the spans in the store. s.mu is held.
 func (s *Store) addHeld(st *Stats) {
-	oldest := int64(0)
+	oldest := int64(math.MaxInt64) // what a block has in which no span has a time
 	hold := func(spans int, least int64) {
 		if spans == 0 {
 			return
 		}
 		st.Blocks++
 		st.Spans += int64(spans)
-		if oldest == 0 || least < oldest {
-			oldest = least
-		}
+		oldest = min(oldest, least)
 	}
 	inMemory := map[uint64]bool{}
 	for _, p := range append(s.full[:len(s.full):len(s.full)], s.open) {
@@ -106,7 +108,7 @@ func (s *Store) addHeld(st *Stats) {
 			hold(info.count, info.min)
 		}
 	}
-	if oldest != 0 {
+	if oldest != math.MaxInt64 {
 		st.Oldest = time.Unix(0, oldest).UTC()
 	}
 }

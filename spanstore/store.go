@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
@@ -43,6 +44,8 @@ type Store struct {
 	counts counters
 	queue  spanQueue
 
+	redactor *redactor // nil when nothing is redacted
+
 	mu     sync.Mutex      // guards what follows
 	open   *pendingBlock   // takes spans
 	full   []*pendingBlock // wait for the writer, oldest first
@@ -61,15 +64,17 @@ type Store struct {
 	flushes chan flushRequest
 	stop    chan struct{}
 	stopped sync.WaitGroup
+	lastErr error // of the writer's last commit; read once it has stopped
 
 	reportMu sync.Mutex
 	reported map[string]bool
 }
 
-// flushEvery is how long an accepted span may stay in memory only. Committing
-// more often costs more than it saves: at 10 spans/s a commit each 200 ms
-// writes 768 bytes for every byte kept, each 2 s 78.
-const flushEvery = 2 * time.Second
+// flushEvery is the pace of the writer. A span may stay in memory for two
+// seconds; the rest is for the commit itself. Committing more often costs more
+// than it saves: at 10 spans/s a commit each 200 ms writes 768 bytes for every
+// byte kept, each 2 s 78.
+const flushEvery = 1800 * time.Millisecond
 
 // Open opens the store in the directory dir, which it creates (0700) when it
 // does not exist; the directory above it must. An empty dir keeps the ring in
@@ -112,6 +117,9 @@ func open(dir string, o *Options) (_ *Store, err error) {
 	}
 	s.gone.max = int(s.layout.segmentMax / 64)
 	s.queue.init()
+	if s.opts.Redact != nil {
+		s.redactor = &redactor{s: s, resources: map[*resource.Resource]*resource.Resource{}}
+	}
 	s.ring = ring{s: s, run: newRun()}
 	if dir != "" {
 		if err := makeDir(dir); err != nil {
@@ -159,16 +167,19 @@ func (s *Store) Dir() string {
 }
 
 // Close makes what was accepted durable, stops the store and frees its
-// directory. Spans that come later are counted as dropped. Closing twice is
-// harmless.
+// directory. Spans that come later are counted as dropped. It waits for the
+// disk, however long that takes. Closing twice is harmless.
 func (s *Store) Close() error {
 	if s == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
 	s.queue.close()
-	err := s.Flush(ctx)
+	for !s.takeQueued() {
+		// As long as the disk works, what is queued is still to come.
+		if err := s.flushOnce(context.Background()); err != nil {
+			break
+		}
+	}
 	s.mu.Lock()
 	was := s.closed
 	s.closed = true
@@ -178,7 +189,8 @@ func (s *Store) Close() error {
 	}
 	close(s.stop)
 	s.stopped.Wait()
-	err = errors.Join(err, s.ring.close())
+	s.takeQueued() // what the disk did not take is counted as dropped
+	err := errors.Join(s.lastErr, s.ring.close())
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
 	}
@@ -223,7 +235,7 @@ func (s *Store) name() string {
 
 // counters are the store's running totals.
 type counters struct {
-	accepted, durable, droppedQueue, droppedFull, droppedBroken, droppedClosed atomic.Int64
+	accepted, durable, droppedQueue, droppedDisk, droppedBroken, droppedClosed atomic.Int64
 	usageDropped, clipped, redactFailed, evictedSpans, evictedSegments         atomic.Int64
-	damaged, commits, written                                                  atomic.Int64
+	damaged, lost, commits, written                                            atomic.Int64
 }

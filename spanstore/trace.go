@@ -121,7 +121,7 @@ type UsageBatch struct {
 
 // Eviction says what became of a trace that the store no longer holds.
 type Eviction struct {
-	// When is the time at which the trace's oldest part was removed.
+	// When is the time at which the first part of the trace was removed.
 	When time.Time
 
 	// Why is a short reason, such as "the ring's budget of 256 MiB was full".

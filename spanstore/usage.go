@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -16,51 +17,67 @@ import (
 // maxUsageWaiting bounds the blocks of usage that wait for the disk.
 const maxUsageWaiting = 64
 
+// maxUsageFrames bounds the stack frames of one block of usage, so that its
+// columns stay far below what the codec reads back.
+const maxUsageFrames = 1 << 17
+
 // AddUsage stores what the profiler measured in a window. It is readable when
 // AddUsage returns and durable with the next commit; what is given for a span
 // that has usage already is added to it. It may come before its spans. It fails
 // only after Close; what finds no room is dropped and counted.
-func (s *Store) AddUsage(ctx context.Context, b UsageBatch) error {
+func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 	if s == nil || len(b.Windows) == 0 && len(b.Spans) == 0 {
 		return nil
 	}
-	return s.addUsage(packUsage(b))
+	for spans := b.Spans; ; {
+		n := 0
+		for frames := 0; n < len(spans) && (n == 0 || frames < maxUsageFrames); n++ {
+			for _, st := range spans[n].Stacks {
+				frames += len(st.Frames)
+			}
+		}
+		// The windows go with the first block only: they must not count twice.
+		if err := s.addUsage(UsageBatch{Windows: b.Windows, Spans: spans[:n]}); err != nil {
+			return err
+		}
+		if spans, b.Windows = spans[n:], nil; len(spans) == 0 {
+			return nil
+		}
+	}
 }
 
-func (s *Store) addUsage(u *block.Usage) error {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		return ErrClosed
-	}
+// addUsage makes a block of b, or several when it is too large for one. Of a
+// single span that is too large the stacks are left out.
+func (s *Store) addUsage(b UsageBatch) error {
+	u := packUsage(b)
 	data := block.EncodeUsage(nil, s.codec, u)
 	if len(data) > s.layout.blockMax {
-		if len(u.Records) > 1 {
-			// The windows go with the first half only: they must not count twice.
-			half := len(u.Records) / 2
-			first, second := *u, *u
-			first.Records, second.Records, second.Windows = u.Records[:half], u.Records[half:], nil
-			if err := s.addUsage(&first); err != nil {
+		switch n := len(b.Spans); {
+		case n > 1:
+			if err := s.addUsage(UsageBatch{Windows: b.Windows, Spans: b.Spans[:n/2]}); err != nil {
 				return err
 			}
-			return s.addUsage(&second)
+			return s.addUsage(UsageBatch{Spans: b.Spans[n/2:]})
+		case n == 1 && len(b.Spans[0].Stacks) > 0:
+			bare := b.Spans[0]
+			bare.Stacks = nil
+			s.report("usage", fmt.Errorf("the stacks of one span take %d bytes and are left out", len(data)))
+			return s.addUsage(UsageBatch{Windows: b.Windows, Spans: []Usage{bare}})
+		default:
+			s.counts.usageDropped.Add(int64(n))
+			return nil
 		}
-		s.counts.usageDropped.Add(1)
-		s.report("usage", fmt.Errorf("usage of %d bytes for one span is dropped", len(data)))
-		return nil
-	}
-	ids := make([]trace.TraceID, len(u.Records))
-	for i, r := range u.Records {
-		ids[i] = r.TraceID
 	}
 	info := &blockInfo{
 		kind: block.KindUsage, count: len(u.Records),
-		traces: sortedFingerprints(len(ids), func(i int) trace.TraceID { return ids[i] }),
+		traces: sortedFingerprints(len(u.Records), func(i int) trace.TraceID { return u.Records[i].TraceID }),
 	}
 	info.min, info.max = u.Bounds()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
 	if len(s.usage) >= maxUsageWaiting {
 		s.counts.usageDropped.Add(int64(len(u.Records)))
 		return nil
@@ -76,7 +93,7 @@ func packUsage(b UsageBatch) *block.Usage {
 	u := &block.Usage{}
 	for _, w := range b.Windows {
 		u.Windows = append(u.Windows, block.Window{
-			Start: w.Start.UnixNano(), Length: int64(w.End.Sub(w.Start)), Period: int64(w.Period),
+			Start: block.UnixNano(w.Start), Length: int64(w.End.Sub(w.Start)), Period: int64(w.Period),
 			Samples: int64(w.Samples), Labeled: int64(w.Labeled), Process: int64(w.Process), Hole: w.Hole,
 		})
 	}
@@ -119,18 +136,11 @@ func packStack(u *block.Usage, frames map[Frame]uint32, stacks map[string]uint32
 // usageBlocks decodes the blocks of usage that pick selects.
 func (sn *snapshot) usageBlocks(withStacks bool, pick func(*blockInfo) bool) (blocks []*block.Usage) {
 	for _, info := range sn.usage {
-		if !pick(info) {
-			continue
-		}
-		data, err := info.seg.read(info.seq)
-		if err == nil {
-			var u *block.Usage
-			if u, err = block.DecodeUsage(data, sn.s.codec, withStacks); err == nil {
+		if pick(info) {
+			if u := sn.readUsage(info, withStacks); u != nil {
 				blocks = append(blocks, u)
-				continue
 			}
 		}
-		sn.problem(info, err)
 	}
 	for _, w := range sn.waiting {
 		if !pick(w.info) {
@@ -146,12 +156,36 @@ func (sn *snapshot) usageBlocks(withStacks bool, pick func(*blockInfo) bool) (bl
 	return blocks
 }
 
+// readUsage returns a committed block of usage, nil when it is gone or cannot be
+// read. Without stacks it is small, and lists ask for it again and again.
+func (sn *snapshot) readUsage(info *blockInfo, withStacks bool) *block.Usage {
+	if u, ok := sn.s.cache.get(info).(*block.Usage); ok && !withStacks {
+		return u
+	}
+	data, err := info.seg.read(info.seq)
+	if err == nil {
+		var u *block.Usage
+		if u, err = block.DecodeUsage(data, sn.s.codec, withStacks); err == nil {
+			if !withStacks {
+				sn.s.cache.put(info, u, 512+64*len(u.Records)+96*len(u.Windows))
+			}
+			return u
+		}
+	}
+	sn.problem(info, err)
+	return nil
+}
+
 // addUsage puts usage and windows to a trace's spans.
 func (sn *snapshot) addUsage(t *Trace) {
-	from, to := t.Spans[0].Start.UnixNano(), int64(0)
+	from, to := int64(math.MaxInt64), int64(math.MinInt64)
 	known := map[trace.SpanID]bool{}
 	for i := range t.Spans {
-		to = max(to, t.Spans[i].End.UnixNano())
+		for _, at := range []time.Time{t.Spans[i].Start, t.Spans[i].End} {
+			if !at.IsZero() {
+				from, to = min(from, at.UnixNano()), max(to, at.UnixNano())
+			}
+		}
 		known[t.Spans[i].SpanID()] = true
 	}
 	fp := fingerprint(t.ID)

@@ -3,7 +3,6 @@ package spanstore
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"io"
 	"os"
@@ -50,11 +49,11 @@ func checkFile(path string) error {
 	}
 	switch {
 	case inForce == nil:
-		return errors.New("it is no bbolt file, or both of its meta pages are damaged")
+		return damage("it is no bbolt file, or both of its meta pages are damaged")
 	case inForce.pageSize != pageSize:
-		return fmt.Errorf("its pages have %d bytes, not %d", inForce.pageSize, pageSize)
+		return damage("its pages have %d bytes, not %d", inForce.pageSize, pageSize)
 	case inForce.pages > uint64(fi.Size())/pageSize || inForce.root >= inForce.pages:
-		return fmt.Errorf("it is cut off: %d bytes hold no %d pages", fi.Size(), inForce.pages)
+		return damage("it is cut off: %d bytes hold no %d pages", fi.Size(), inForce.pages)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // eight the two fdatasyncs of a commit cost next to nothing per span.
 const commitBlocks = 8
 
-// retryAfter bounds how long the writer stays away from a failing disk.
+// A failing disk is left alone for retryFirst, then less and less often.
 const (
 	retryFirst = 500 * time.Millisecond
 	retryMost  = 30 * time.Second
@@ -22,11 +22,16 @@ const (
 type batch struct {
 	full  []*pendingBlock
 	usage []*pendingUsage
-	tail  *block.Encoder // copy of the unfinished block
-	open  *pendingBlock  // the block that tail is a copy of
+
+	// unfinished is a copy of the block that still takes spans, of.
+	unfinished *block.Encoder
+	of         *pendingBlock
+
+	// lost are the numbers of blocks that turned out not to be storable.
+	lost map[uint64]bool
 }
 
-func (b *batch) empty() bool { return len(b.full) == 0 && len(b.usage) == 0 && b.tail == nil }
+func (b *batch) empty() bool { return len(b.full) == 0 && len(b.usage) == 0 && b.unfinished == nil }
 
 // write is the one goroutine that touches the ring.
 func (s *Store) write() {
@@ -38,11 +43,13 @@ func (s *Store) write() {
 		all := true
 		select {
 		case <-t.C:
-			s.ring.expire(time.Now())
+			s.takeQueued()
+			s.ring.tidy(time.Now())
 		case <-s.wake:
 			all = false
 		case req = <-s.flushes:
 		case <-s.stop:
+			s.writeLast()
 			return
 		}
 		if req.done == nil && time.Now().Before(next) {
@@ -61,14 +68,27 @@ func (s *Store) write() {
 	}
 }
 
+// writeLast makes durable what was accepted before Close and counts what could
+// not be: nobody will try again.
+func (s *Store) writeLast() {
+	s.lastErr = s.writeOut(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lost := s.open.enc.Len() - s.open.committed
+	for _, p := range s.full {
+		lost += p.enc.Len() - p.committed
+	}
+	s.counts.droppedDisk.Add(int64(lost))
+}
+
 // writeOut commits what waits, and with all the unfinished block as it stands.
 func (s *Store) writeOut(all bool) error {
 	for {
 		b := s.nextBatch(all)
 		if b.empty() {
-			return nil
+			return s.ring.commitLog()
 		}
-		err := guard(func() error { return s.ring.commit(s.encode(b)) })
+		err := guard(func() error { return s.ring.commit(s.encode(b), b.lost) })
 		s.settle(b, err)
 		if err != nil {
 			s.report("write", fmt.Errorf("spans stay in memory and are dropped when they are too many: %w", err))
@@ -84,27 +104,39 @@ func (s *Store) writeOut(all bool) error {
 func (s *Store) nextBatch(all bool) *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := &batch{full: slices.Clone(s.full[:min(len(s.full), commitBlocks)])}
+	b := &batch{full: slices.Clone(s.full[:min(len(s.full), commitBlocks)]), lost: map[uint64]bool{}}
 	if !all && len(b.full) == 0 {
 		return b
 	}
 	b.usage = slices.Clone(s.usage)
-	if n := s.open.enc.Len(); all && len(b.full) < commitBlocks && n > s.open.tail {
-		b.open, b.tail = s.open, s.open.read().enc
+	if n := s.open.enc.Len(); all && len(b.full) < commitBlocks && n > s.open.committed {
+		b.of, b.unfinished = s.open, s.open.read(true).enc
 	}
 	return b
 }
 
+// encode turns a batch into blocks for the ring. One that cannot be encoded is
+// lost; it must not stop all others.
 func (s *Store) encode(b *batch) []encodedBlock {
 	var out []encodedBlock
+	add := func(seq uint64, enc *block.Encoder) {
+		err := guard(func() error {
+			out = append(out, s.encodeBlock(seq, enc))
+			return nil
+		})
+		if err != nil {
+			b.lost[seq] = true
+			s.report("encode", fmt.Errorf("a block of %d spans is dropped: %w", enc.Len(), err))
+		}
+	}
 	for _, p := range b.full {
-		out = append(out, s.encodeBlock(p.seq, p.enc))
+		add(p.seq, p.enc)
 	}
 	for _, u := range b.usage {
 		out = append(out, encodedBlock{info: u.info, summary: u.info.encode(), data: u.data})
 	}
-	if b.tail != nil {
-		out = append(out, s.encodeBlock(b.open.seq, b.tail))
+	if b.unfinished != nil {
+		add(b.of.seq, b.unfinished)
 	}
 	return out
 }
@@ -119,14 +151,25 @@ func (s *Store) settle(b *batch, err error) {
 		return
 	}
 	s.counts.commits.Add(1)
+	count := func(p *pendingBlock, spans int) {
+		if b.lost[p.seq] {
+			s.counts.droppedBroken.Add(int64(spans - p.committed))
+		} else {
+			s.counts.durable.Add(int64(spans - p.committed))
+		}
+	}
 	for _, p := range b.full {
-		s.counts.durable.Add(int64(p.enc.Len() - p.tail))
+		count(p, p.enc.Len())
 	}
 	s.full = slices.Delete(s.full, 0, len(b.full))
 	s.usage = slices.Delete(s.usage, 0, len(b.usage))
-	if b.tail != nil {
-		s.counts.durable.Add(int64(b.tail.Len() - b.open.tail))
-		b.open.tail = b.tail.Len()
+	if b.unfinished != nil {
+		count(b.of, b.unfinished.Len())
+		b.of.committed = b.unfinished.Len()
+		if b.lost[b.of.seq] && s.open == b.of {
+			s.counts.droppedBroken.Add(int64(b.of.enc.Len() - b.of.committed))
+			s.open = s.newPending()
+		}
 	}
 	close(s.room)
 	s.room = make(chan struct{})

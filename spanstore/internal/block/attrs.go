@@ -36,6 +36,8 @@ type attrBuilder struct {
 	shape   []uint32
 	count   int // of all values
 
+	layoutBytes int // of all layouts
+
 	// Of the item being added: its columns, the shape that it is expected to
 	// have (-1 for none any more), and where that expectation comes from.
 	item     []uint32
@@ -52,7 +54,7 @@ func (b *attrBuilder) reset() {
 	clear(b.shapes)
 	clear(b.guess[:])
 	b.keys, b.layouts, b.columns, b.shape = b.keys[:0], b.layouts[:0], b.columns[:0], b.shape[:0]
-	b.values, b.count = b.values[:0], 0
+	b.values, b.count, b.layoutBytes = b.values[:0], 0, 0
 }
 
 // begin begins an item.
@@ -135,6 +137,7 @@ func scalar(strs *stringBuilder, typ byte, v attribute.Value) int64 {
 func (b *attrBuilder) finish() {
 	if b.expected >= 0 && len(b.item) == len(b.columns[b.expected]) {
 		b.shape = append(b.shape, uint32(b.expected))
+		b.item = b.item[:0]
 		return
 	}
 	layout := make([]byte, 0, 64)
@@ -145,11 +148,30 @@ func (b *attrBuilder) finish() {
 	if !ok {
 		id = uint32(len(b.layouts))
 		b.layouts = append(b.layouts, layout)
+		b.layoutBytes += len(layout) + binary.MaxVarintLen64
 		b.columns = append(b.columns, append([]uint32(nil), b.item...))
 		b.shapes[string(layout)] = id
 	}
 	b.guess[b.hint] = int32(id) + 1
 	b.shape = append(b.shape, id)
+	b.item = b.item[:0]
+}
+
+// rollBack takes the item being added, and those from item n on, out again.
+func (b *attrBuilder) rollBack(n int) {
+	pop := func(cols []uint32) {
+		for _, c := range cols {
+			b.values[c] = b.values[c][:len(b.values[c])-1]
+			b.count--
+		}
+	}
+	pop(b.item)
+	b.item = b.item[:0]
+	for len(b.shape) > n {
+		last := len(b.shape) - 1
+		pop(b.columns[b.shape[last]])
+		b.shape = b.shape[:last]
+	}
 }
 
 func (b *attrBuilder) snapshot() attrBuilder {

@@ -21,7 +21,7 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 	c := newCodec(b)
-	e := block.NewEncoder(limits, nil)
+	e := block.NewEncoder(limits)
 	var out []byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -40,7 +40,7 @@ func BenchmarkEncode(b *testing.B) {
 // "whole" it reads one trace of it too.
 func BenchmarkOpen(b *testing.B) {
 	g := spangen.New(1)
-	e := block.NewEncoder(limits, nil)
+	e := block.NewEncoder(limits)
 	for e.Len() < 2045 {
 		for _, s := range g.Request(time.Unix(1_700_000_000, int64(e.Len())*1e6), 5) {
 			e.Add(s.Snapshot())

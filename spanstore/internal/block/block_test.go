@@ -28,7 +28,7 @@ func newCodec(tb testing.TB) *block.Codec {
 }
 
 func encode(stubs []tracetest.SpanStub) *block.Encoder {
-	e := block.NewEncoder(limits, nil)
+	e := block.NewEncoder(limits)
 	for _, s := range stubs {
 		e.Add(s.Snapshot())
 	}
@@ -133,7 +133,7 @@ func TestEncoderIsReusable(t *testing.T) {
 func TestSizeBoundsTheBlock(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	g := spangen.New(*seed)
-	e := block.NewEncoder(limits, nil)
+	e := block.NewEncoder(limits)
 	for _, s := range wild(g, 500) {
 		e.Add(s.Snapshot())
 		if e.Len()%50 == 0 {
@@ -155,7 +155,7 @@ func TestLimits(t *testing.T) {
 	for range 500 {
 		s.Attributes = append(s.Attributes, attribute.String("k", "0123456789"))
 	}
-	e := block.NewEncoder(block.Limits{StringBytes: 1001, SpanBytes: 8000}, nil)
+	e := block.NewEncoder(block.Limits{StringBytes: 1001, SpanBytes: 8000})
 	e.Add(s.Snapshot())
 	b, err := block.OpenSpans(e.Encode(nil, nil), nil)
 	if err != nil {

@@ -321,8 +321,8 @@ func (r *Reader) Parent() trace.SpanContext {
 func (r *Reader) Kind() trace.SpanKind { return trace.SpanKind(r.col(colKind)) }
 
 // Start and End return the span's times, in UTC.
-func (r *Reader) Start() time.Time { return fromUnixNano(r.s.starts[r.i]) }
-func (r *Reader) End() time.Time   { return fromUnixNano(r.s.ends[r.i]) }
+func (r *Reader) Start() time.Time { return FromUnixNano(r.s.starts[r.i]) }
+func (r *Reader) End() time.Time   { return FromUnixNano(r.s.ends[r.i]) }
 
 // Status returns the span's status.
 func (r *Reader) Status() sdktrace.Status {
@@ -370,7 +370,7 @@ func (r *Reader) Events() []sdktrace.Event {
 			Name:                  r.s.strs.at(r.d.eventName.at(i)),
 			Attributes:            r.events.read(i),
 			DroppedAttributeCount: int(r.d.eventDropped.at(i)),
-			Time:                  fromUnixNano(r.s.starts[r.i] + r.d.eventTime.at(i)),
+			Time:                  FromUnixNano(r.s.starts[r.i] + r.d.eventTime.at(i)),
 		}
 	}
 	return events

@@ -96,35 +96,10 @@ type Limits struct {
 	SpanBytes int
 }
 
-// Field names a value that a Redactor is asked about.
-type Field struct {
-	Of  FieldOf
-	Key attribute.Key // empty for names and texts
-}
-
-// FieldOf is the kind of place a value stands in.
-type FieldOf byte
-
-const (
-	OfSpanAttribute FieldOf = iota
-	OfEventAttribute
-	OfLinkAttribute
-	OfResourceAttribute
-	OfScopeAttribute
-	OfSpanName
-	OfEventName
-	OfStatusText
-)
-
-// Redactor returns what is to be stored in place of v; false leaves an
-// attribute out and a text empty.
-type Redactor func(f Field, v attribute.Value) (attribute.Value, bool)
-
 // Encoder turns spans into a block. It is not safe for concurrent use, but once
 // no more spans are added any number of goroutines may Encode it.
 type Encoder struct {
 	limits Limits
-	redact Redactor
 
 	n       int
 	strs    stringBuilder
@@ -155,11 +130,12 @@ type Encoder struct {
 	errors            int
 	clipped           int
 	left              int // of SpanBytes, for the span being added
+	undo              mark
 }
 
-// NewEncoder returns an empty encoder. redact may be nil.
-func NewEncoder(l Limits, redact Redactor) *Encoder {
-	e := &Encoder{limits: l, redact: redact}
+// NewEncoder returns an empty encoder.
+func NewEncoder(l Limits) *Encoder {
+	e := &Encoder{limits: l}
 	e.Reset()
 	return e
 }
@@ -199,35 +175,86 @@ func (e *Encoder) Clipped() int { return e.clipped }
 // Size bounds the bytes of the encoded block from above, in constant time.
 func (e *Encoder) Size() int {
 	items := len(e.eventTimes) + len(e.linkCols[0])
-	return 1024 + len(e.strs.text) + 4*len(e.strs.ends) +
+	return 1024 + len(e.strs.text) + 4*len(e.strs.ends) + 8*len(e.resourceText) + 8*len(e.scopeText) +
 		len(e.traces.raw) + len(e.linkIDs) + 120*e.n + 40*items + e.attrBytes()
 }
 
 func (e *Encoder) attrBytes() (n int) {
 	for _, b := range []*attrBuilder{&e.spanAttrs, &e.eventAttrs, &e.linkAttrs} {
-		n += 4*len(b.shape) + 24*len(b.keys) + 8*b.count
+		n += 4*len(b.shape) + 24*len(b.keys) + 8*b.count + b.layoutBytes
 	}
 	return n
 }
 
-// Add appends s.
-func (e *Encoder) Add(s sdktrace.ReadOnlySpan) {
+// Add appends s, and reports false when a method of s panicked; then nothing of s
+// is in the block but perhaps a string.
+func (e *Encoder) Add(s sdktrace.ReadOnlySpan) (ok bool) {
+	e.begin()
+	defer func() {
+		if !ok && recover() != nil {
+			e.rollBack()
+		}
+	}()
+	e.add(s)
+	return true
+}
+
+// mark is where the columns ended before the span being added.
+type mark struct {
+	events, links, linkIDs int
+	last                   int64
+	min, max, longest      int64
+	errors, clipped        int
+}
+
+func (e *Encoder) begin() {
 	e.left = e.limits.SpanBytes
+	e.undo = mark{
+		events: len(e.eventTimes), links: len(e.linkCols[0]), linkIDs: len(e.linkIDs),
+		last: e.last, min: e.min, max: e.max, longest: e.longest, errors: e.errors, clipped: e.clipped,
+	}
+}
+
+// rollBack takes a span that was added in part out again.
+func (e *Encoder) rollBack() {
+	n, u := e.n, &e.undo
+	e.spanIDs, e.parents, e.linkIDs = cut(e.spanIDs, 8*n), cut(e.parents, 8*n), cut(e.linkIDs, u.linkIDs)
+	e.ends, e.durations = cut(e.ends, n), cut(e.durations, n)
+	for i := range e.cols {
+		e.cols[i] = cut(e.cols[i], n)
+	}
+	e.eventTimes = cut(e.eventTimes, u.events)
+	for i := range e.eventCols {
+		e.eventCols[i] = cut(e.eventCols[i], u.events)
+	}
+	for i := range e.linkCols {
+		e.linkCols[i] = cut(e.linkCols[i], u.links)
+	}
+	e.spanAttrs.rollBack(n)
+	e.eventAttrs.rollBack(u.events)
+	e.linkAttrs.rollBack(u.links)
+	e.last, e.min, e.max, e.longest, e.errors, e.clipped = u.last, u.min, u.max, u.longest, u.errors, u.clipped
+}
+
+// cut shortens s to n, if it is longer.
+func cut[T any](s []T, n int) []T { return s[:min(n, len(s))] }
+
+func (e *Encoder) add(s sdktrace.ReadOnlySpan) {
 	e.addIDs(s.SpanContext(), s.Parent())
 	e.addTimes(s.StartTime(), s.EndTime())
 	status := s.Status()
 	if status.Code == codes.Error {
 		e.errors++
 	}
-	name := e.text(OfSpanName, s.Name())
+	name := e.text(s.Name())
 	e.put(colName, name)
 	e.put(colKind, uint32(s.SpanKind()))
 	e.put(colStatus, uint32(status.Code))
-	e.put(colStatusText, e.text(OfStatusText, status.Description))
+	e.put(colStatusText, e.text(status.Description))
 	e.put(colResource, e.resource(s.Resource()))
 	e.put(colScope, e.scope(s.InstrumentationScope()))
 	e.put(colChildren, uint32(s.ChildSpanCount()))
-	e.put(colDroppedAttrs, uint32(s.DroppedAttributes()+e.attributes(&e.spanAttrs, OfSpanAttribute, name, s.Attributes())))
+	e.put(colDroppedAttrs, uint32(s.DroppedAttributes()+e.attributes(&e.spanAttrs, name, s.Attributes())))
 	e.addEvents(s.Events(), s.StartTime(), s.DroppedEvents())
 	e.addLinks(s.Links(), s.DroppedLinks())
 	e.n++
@@ -259,23 +286,35 @@ func (e *Encoder) addIDs(sc, parent trace.SpanContext) {
 	e.put(colParentState, e.state(parent))
 }
 
+// state adds a trace state. It comes from outside, in a header, so it counts
+// towards the span's bytes; one that does not fit is left out, as half of one
+// would be none.
 func (e *Encoder) state(sc trace.SpanContext) uint32 {
-	if ts := sc.TraceState(); ts.Len() > 0 {
-		return e.strs.id(ts.String())
+	ts := sc.TraceState()
+	if ts.Len() == 0 {
+		return 0
 	}
-	return 0
+	text := ts.String()
+	if len(text) > e.limits.StringBytes {
+		e.clipped++
+		return 0
+	}
+	if !e.spend(len(text)) {
+		return 0
+	}
+	return e.strs.id(text)
 }
 
 func (e *Encoder) addTimes(start, end time.Time) {
-	from, to := unixNano(start), unixNano(end)
+	from, to := UnixNano(start), UnixNano(end)
 	e.ends = append(e.ends, to-e.last)
 	e.durations = append(e.durations, to-from)
 	for _, t := range []int64{from, to} {
-		if t != zeroTime {
+		if t != ZeroTime {
 			e.min, e.max = min(e.min, t), max(e.max, t)
 		}
 	}
-	if from != zeroTime && to != zeroTime {
+	if from != ZeroTime && to != ZeroTime {
 		e.longest = max(e.longest, to-from)
 	}
 	e.last = to
@@ -283,16 +322,16 @@ func (e *Encoder) addTimes(start, end time.Time) {
 
 func (e *Encoder) addEvents(events []sdktrace.Event, start time.Time, dropped int) {
 	kept := uint32(0)
-	from := unixNano(start)
+	from := UnixNano(start)
 	for _, ev := range events {
 		if !e.spend(32 + len(ev.Name)) {
 			dropped++
 			continue
 		}
-		name := e.text(OfEventName, ev.Name)
+		name := e.text(ev.Name)
 		e.eventCols[0] = append(e.eventCols[0], name)
-		e.eventTimes = append(e.eventTimes, unixNano(ev.Time)-from)
-		lost := e.attributes(&e.eventAttrs, OfEventAttribute, name, ev.Attributes)
+		e.eventTimes = append(e.eventTimes, UnixNano(ev.Time)-from)
+		lost := e.attributes(&e.eventAttrs, name, ev.Attributes)
 		e.eventCols[1] = append(e.eventCols[1], uint32(ev.DroppedAttributeCount+lost))
 		kept++
 	}
@@ -313,7 +352,7 @@ func (e *Encoder) addLinks(links []sdktrace.Link, dropped int) {
 		if l.SpanContext.IsRemote() {
 			flags |= flagRemote
 		}
-		lost := e.attributes(&e.linkAttrs, OfLinkAttribute, 0, l.Attributes)
+		lost := e.attributes(&e.linkAttrs, 0, l.Attributes)
 		e.linkCols[0] = append(e.linkCols[0], flags)
 		e.linkCols[1] = append(e.linkCols[1], e.state(l.SpanContext))
 		e.linkCols[2] = append(e.linkCols[2], uint32(l.DroppedAttributeCount+lost))
@@ -325,23 +364,21 @@ func (e *Encoder) addLinks(links []sdktrace.Link, dropped int) {
 
 // attributes adds one item's attributes and returns how many did not fit. Items
 // that share a hint mostly share their shape.
-func (e *Encoder) attributes(b *attrBuilder, of FieldOf, hint uint32, kvs []attribute.KeyValue) (lost int) {
+func (e *Encoder) attributes(b *attrBuilder, hint uint32, kvs []attribute.KeyValue) (lost int) {
 	b.begin(hint)
 	for i := range kvs {
 		key, v := kvs[i].Key, kvs[i].Value
-		if e.redact != nil {
-			var keep bool
-			if v, keep = e.redact(Field{of, key}, v); !keep {
-				continue
-			}
-		}
 		size := valueBytes(v)
+		if size > e.limits.StringBytes {
+			v = e.clipValue(v)
+			size = e.limits.StringBytes
+		}
+		if len(key) > e.limits.StringBytes {
+			key = attribute.Key(e.clip(string(key)))
+		}
 		if !e.spend(16 + len(key) + size) {
 			lost++
 			continue
-		}
-		if size > e.limits.StringBytes {
-			v = e.clipValue(v)
 		}
 		b.add(&e.strs, key, v)
 	}
@@ -351,7 +388,7 @@ func (e *Encoder) attributes(b *attrBuilder, of FieldOf, hint uint32, kvs []attr
 
 // spend takes n bytes from the span's budget, and reports whether it had them.
 func (e *Encoder) spend(n int) bool {
-	if n = min(n, e.limits.StringBytes+64); n > e.left {
+	if n > e.left {
 		e.clipped++
 		return false
 	}
@@ -359,15 +396,7 @@ func (e *Encoder) spend(n int) bool {
 	return true
 }
 
-func (e *Encoder) text(of FieldOf, s string) uint32 {
-	if e.redact != nil && s != "" {
-		v, keep := e.redact(Field{Of: of}, attribute.StringValue(s))
-		if s = v.AsString(); !keep {
-			s = ""
-		}
-	}
-	return e.strs.id(e.clip(s))
-}
+func (e *Encoder) text(s string) uint32 { return e.strs.id(e.clip(s)) }
 
 // clip cuts s to the limit, between two runes.
 func (e *Encoder) clip(s string) string {
@@ -422,13 +451,13 @@ func (e *Encoder) resource(r *resource.Resource) (id uint32) {
 	if !ok {
 		id = uint32(len(e.resourceText)) + 1
 		e.resources[r] = id
-		kvs := e.kept(OfResourceAttribute, r.Attributes())
+		kvs := e.kept(r.Attributes())
 		for _, kv := range kvs {
 			if kv.Key == serviceName && kv.Value.Type() == attribute.STRING {
 				e.services = append(e.services, kv.Value.AsString())
 			}
 		}
-		enc := appendKeyValues(appendString(nil, r.SchemaURL()), kvs, 0)
+		enc := appendKeyValues(appendString(nil, e.clip(r.SchemaURL())), kvs, 0)
 		e.resourceText = append(e.resourceText, e.strs.id(string(enc)))
 	}
 	return id
@@ -456,33 +485,26 @@ func (e *Encoder) newScope(s instrumentation.Scope) uint32 {
 	if !ok {
 		id = uint32(len(e.scopeText))
 		e.scopes[s] = id
-		enc := appendString(nil, s.Name)
-		enc = appendString(enc, s.Version)
-		enc = appendString(enc, s.SchemaURL)
-		enc = appendKeyValues(enc, e.kept(OfScopeAttribute, s.Attributes.ToSlice()), 0)
+		enc := appendString(nil, e.clip(s.Name))
+		enc = appendString(enc, e.clip(s.Version))
+		enc = appendString(enc, e.clip(s.SchemaURL))
+		enc = appendKeyValues(enc, e.kept(s.Attributes.ToSlice()), 0)
 		e.scopeText = append(e.scopeText, e.strs.id(string(enc)))
 	}
 	return id
 }
 
-// kept applies redaction and limits to the attributes of a resource or scope.
-func (e *Encoder) kept(of FieldOf, kvs []attribute.KeyValue) []attribute.KeyValue {
+// kept applies the limits to the attributes of a resource or scope.
+func (e *Encoder) kept(kvs []attribute.KeyValue) []attribute.KeyValue {
 	out := make([]attribute.KeyValue, 0, len(kvs))
 	left := e.limits.SpanBytes
 	for _, kv := range kvs {
-		v, keep := kv.Value, true
-		if e.redact != nil {
-			v, keep = e.redact(Field{of, kv.Key}, v)
-		}
-		if !keep {
-			continue
-		}
-		v = e.clipValue(v)
-		if left -= 16 + len(kv.Key) + valueBytes(v); left < 0 {
+		key, v := attribute.Key(e.clip(string(kv.Key))), e.clipValue(kv.Value)
+		if left -= 16 + len(key) + valueBytes(v); left < 0 {
 			e.clipped++
 			break
 		}
-		out = append(out, attribute.KeyValue{Key: kv.Key, Value: v})
+		out = append(out, attribute.KeyValue{Key: key, Value: v})
 	}
 	return out
 }
@@ -573,27 +595,28 @@ func (e *Encoder) parentRefs() (refs []uint32, foreign []byte) {
 	return refs, foreign
 }
 
-// zeroTime stands for the zero time.Time, whose UnixNano is undefined.
-const zeroTime = math.MinInt64
+// ZeroTime stands for the zero time.Time, whose UnixNano is undefined.
+const ZeroTime = math.MinInt64
 
-// unixNano is t in Unix nanoseconds; a time before 1678 or after 2262 becomes
+// UnixNano is t in Unix nanoseconds; a time before 1678 or after 2262 becomes
 // the nearest that fits.
-func unixNano(t time.Time) int64 {
+func UnixNano(t time.Time) int64 {
 	const most = math.MaxInt64 / int64(time.Second)
 	switch sec := t.Unix(); {
 	case -most < sec && sec < most:
 		return t.UnixNano()
 	case t.IsZero():
-		return zeroTime
+		return ZeroTime
 	case sec < 0:
-		return zeroTime + 1
+		return ZeroTime + 1
 	default:
 		return math.MaxInt64
 	}
 }
 
-func fromUnixNano(ns int64) time.Time {
-	if ns == zeroTime {
+// FromUnixNano is the inverse of UnixNano, in UTC.
+func FromUnixNano(ns int64) time.Time {
+	if ns == ZeroTime {
 		return time.Time{}
 	}
 	return time.Unix(0, ns).UTC()

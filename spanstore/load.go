@@ -1,0 +1,131 @@
+package spanstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// load finds the segments that a former process left.
+func (r *ring) load() error {
+	nums, err := r.findFiles()
+	if err != nil {
+		return err
+	}
+	for i, num := range nums {
+		if err := r.loadSegment(num, i == len(nums)-1); err != nil {
+			return errors.Join(err, r.close())
+		}
+	}
+	// MaxBytes may be less than it was, and files set aside count too.
+	if err := r.makeRoom(fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
+		return errors.Join(err, r.close())
+	}
+	r.publish()
+	return nil
+}
+
+// findFiles returns the numbers of the segments in the directory, ascending, and
+// notes the files that were set aside. What has no name of ours is left alone.
+func (r *ring) findFiles() (nums []uint64, err error) {
+	entries, err := os.ReadDir(r.s.dir)
+	if err != nil {
+		return nil, err
+	}
+	r.next = 1
+	for _, e := range entries {
+		suffix := filepath.Ext(e.Name())
+		num, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), suffix), 10, 64)
+		if err != nil || e.Name() != fmt.Sprintf("%08d%s", num, suffix) {
+			continue
+		}
+		switch suffix {
+		case segmentSuffix:
+			nums = append(nums, num)
+		case damagedSuffix:
+			if fi, err := e.Info(); err == nil {
+				r.damaged = append(r.damaged, damagedFile{filepath.Join(r.s.dir, e.Name()), fi.Size()})
+			}
+		default:
+			continue
+		}
+		r.next = max(r.next, num+1)
+	}
+	slices.Sort(nums)
+	return nums, nil
+}
+
+// loadSegment opens one segment and indexes its blocks; the newest goes on being
+// written, if it is within its bounds. A damaged one is set aside. One of another
+// format is an error, as is one that cannot be reached: setting it aside would
+// lose it.
+func (r *ring) loadSegment(num uint64, newest bool) error {
+	path := segmentPath(r.s.dir, num)
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	seg, infos, log, err := r.readSegment(path, num)
+	if err == nil && newest && fi.Size() <= r.s.layout.segmentMax {
+		err = seg.write()
+	}
+	switch {
+	case err == nil:
+	case isLocked(err):
+		return fmt.Errorf("another process holds %s: stop it, or give each process a directory of its own", path)
+	case errors.Is(err, errFormat):
+		return fmt.Errorf("%w: open it with a newer version, or give this one a directory of its own", err)
+	case isDamage(err):
+		r.setFileAside(path, err)
+		return nil
+	default:
+		return err
+	}
+	for _, info := range infos {
+		r.s.addInfo(info)
+		r.s.seq = max(r.s.seq, info.seq)
+	}
+	r.s.gone.decode(log, time.Now())
+	if newest && fi.Size() <= r.s.layout.segmentMax {
+		r.active, r.since, r.logged = seg, time.Now(), true
+	} else {
+		r.sealed = append(r.sealed, sealedSegment{seg, fi.ModTime()})
+	}
+	return nil
+}
+
+// readSegment opens a segment to read it, and reads what the index needs.
+func (r *ring) readSegment(path string, num uint64) (*boltSegment, []*blockInfo, []byte, error) {
+	if err := checkFile(path); err != nil {
+		return nil, nil, nil, err
+	}
+	seg, err := openSegment(path, num, r.s.layout.segmentMax)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	infos, log, err := seg.load()
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, seg.close())
+	}
+	return seg, infos, log, nil
+}
+
+// setFileAside renames a damaged file, so that it is neither used nor lost
+// before its room is needed.
+func (r *ring) setFileAside(path string, why error) {
+	r.s.counts.damaged.Add(1)
+	aside := strings.TrimSuffix(path, segmentSuffix) + damagedSuffix
+	r.s.report("damaged "+path, fmt.Errorf("segment %s cannot be read and is set aside as %s: %w", path, filepath.Base(aside), why))
+	if err := os.Rename(path, aside); err != nil {
+		r.s.report("aside "+path, err)
+		aside = path
+	}
+	if fi, err := os.Stat(aside); err == nil {
+		r.damaged = append(r.damaged, damagedFile{aside, fi.Size()})
+	}
+}
