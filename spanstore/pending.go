@@ -2,14 +2,16 @@ package spanstore
 
 import (
 	"sync"
+	"time"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
 // pendingBlock is a block of spans that is not, or not finally, on disk.
 type pendingBlock struct {
-	seq uint64
-	enc *block.Encoder
+	seq   uint64
+	enc   *block.Encoder
+	since time.Time
 
 	committed int // spans that the last commit of the unfinished block had
 
@@ -27,7 +29,7 @@ type openView struct {
 // newPending begins a block. s.mu is held, or nobody else has s yet.
 func (s *Store) newPending() *pendingBlock {
 	s.seq++
-	return &pendingBlock{seq: s.seq, enc: block.NewEncoder(s.layout.limits)}
+	return &pendingBlock{seq: s.seq, enc: block.NewEncoder(s.layout.limits), since: time.Now()}
 }
 
 func (b *pendingBlock) isFull(l layout) bool {

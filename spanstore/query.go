@@ -19,7 +19,8 @@ import (
 const defaultLimit = 100
 
 // Traces returns summaries of the traces that q selects, newest start first,
-// ties by id. Blocks are read from the newest on, and no further than the page
+// ties by id. With Service or Errors a trace can be missed whose span that
+// matches ended long before the root began, as clocks that disagree make it. Blocks are read from the newest on, and no further than the page
 // needs; each costs about 0.1 ms unless it is cached.
 func (s *Store) Traces(ctx context.Context, q Query) (*Page, error) {
 	if s == nil {

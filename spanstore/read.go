@@ -23,6 +23,7 @@ type snapshot struct {
 	usage    []*blockInfo // committed blocks of usage
 	waiting  []*pendingUsage
 	problems []string
+	trouble  map[segment]bool // that problems tell of
 }
 
 func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
@@ -38,7 +39,7 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage)}
+	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), trouble: map[segment]bool{}}
 	inMemory := map[uint64]bool{}
 	for _, p := range s.full {
 		inMemory[p.seq] = true
@@ -90,7 +91,13 @@ func (sn *snapshot) problem(info *blockInfo, err error) {
 		return
 	}
 	text := fmt.Sprintf("block %d of segment %d could not be read: %v", info.seq, info.seg.number(), err)
-	sn.problems = append(sn.problems, text)
+	if isDamage(err) { // its other blocks will follow
+		text = fmt.Sprintf("segment %d could not be read: %v", info.seg.number(), err)
+	}
+	if !sn.trouble[info.seg] {
+		sn.problems = append(sn.problems, text)
+	}
+	sn.trouble[info.seg] = true
 	sn.s.report(fmt.Sprintf("read %d", info.seg.number()), errors.New(text))
 }
 

@@ -305,15 +305,22 @@ func (r *ring) tidy(now time.Time) {
 	}
 }
 
-// expire evicts segments whose spans are all older than MaxAge. So that this
-// comes about for a quiet service too, the active segment is sealed when it has
-// been written for its share of that time.
+// share is how long one segment, and the block that is open, may gather spans
+// so that MaxAge is kept for a quiet service too.
+func (r *ring) share() time.Duration { return r.s.opts.MaxAge / time.Duration(r.s.layout.segments) }
+
+// expire evicts segments whose spans are all older than MaxAge.
 func (r *ring) expire(now time.Time) error {
 	age := r.s.opts.MaxAge
 	if age <= 0 {
 		return nil
 	}
-	if r.active != nil && r.begun && now.Sub(r.since) > age/time.Duration(r.s.layout.segments) {
+	r.s.mu.Lock()
+	if r.s.open.enc.Len() > 0 && now.Sub(r.s.open.since) > r.share() {
+		r.s.closeOpen()
+	}
+	r.s.mu.Unlock()
+	if r.active != nil && r.begun && now.Sub(r.since) > r.share() {
 		if err := r.rotate(); err != nil {
 			return err
 		}

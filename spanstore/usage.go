@@ -29,7 +29,7 @@ func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 	if s == nil || len(b.Windows) == 0 && len(b.Spans) == 0 {
 		return nil
 	}
-	for spans := b.Spans; ; {
+	for spans := bounded(b.Spans); ; {
 		n := 0
 		for frames := 0; n < len(spans) && (n == 0 || frames < maxUsageFrames); n++ {
 			for _, st := range spans[n].Stacks {
@@ -44,6 +44,22 @@ func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 			return nil
 		}
 	}
+}
+
+// bounded returns spans, with the stacks of each cut to what one block may hold;
+// the most frequent come first.
+func bounded(spans []Usage) []Usage {
+	out := slices.Clone(spans)
+	for i := range out {
+		frames := 0
+		for k, st := range out[i].Stacks {
+			if frames += len(st.Frames); frames > maxUsageFrames {
+				out[i].Stacks = out[i].Stacks[:k]
+				break
+			}
+		}
+	}
+	return out
 }
 
 // addUsage makes a block of b, or several when it is too large for one. Of a
