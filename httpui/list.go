@@ -232,6 +232,9 @@ func cpuPercent(c stall.CPU, wall time.Duration) string {
 	if c.Evidence == stall.None || c.Evidence == stall.Sampled && c.Samples == 0 {
 		return ""
 	}
+	if c.Value > wall && c.Low <= wall {
+		return "≤100 %" // one sample of 10 ms on a span of 3 ms
+	}
 	return stall.FormatPercent(c.Value, wall)
 }
 

@@ -37,13 +37,13 @@ The request ends when redis.SET ends: without it, about 20 ms. redis.SET took 20
 Critical path: CPU ≈ 8 ms (0–18) 20 % · NET? 28 ms 70 % · unknown 4 ms 10 %
 * redis.SET is a write at the tail that alone decides when the request ends. Done after the answer, if the answer does not need it, it would save 20 ms of 40 ms (50 %).
 
-SPAN                              WALL             CPU  CPU %  0                    44 ms
-POST /orders [users]             40 ms         < 10 ms         ?-----------------------
-  json.Decode                     8 ms  ≈ 10 ms (0–20)  125 %   CCCCC
-  metrics (not awaited)          40 ms         < 10 ms           ........................
-  pg.tx                          10 ms         < 10 ms              ??----?
-    pg.query INSERT INTO orders   8 ms          < 8 ms               NNNNNN
-  redis.SET                      20 ms         < 10 ms                    NNNNNNNNNNNNN◆
+SPAN                              WALL             CPU   CPU %  0                   44 ms
+POST /orders [users]             40 ms         < 10 ms          ?----------------------
+  json.Decode                     8 ms  ≈ 10 ms (0–20)  ≤100 %   CCCCC
+  metrics (not awaited)          40 ms         < 10 ms            .......................
+  pg.tx                          10 ms         < 10 ms               ?-----?
+    pg.query INSERT INTO orders   8 ms          < 8 ms                NNNNN
+  redis.SET                      20 ms         < 10 ms                     NNNNNNNNNNNN◆
 `
 	got := ask(httpui.Handler(s, nil), "/t/trace/"+id.String()+"?width=89").body
 	head, _, _ := strings.Cut(got, "\nBars:")

@@ -323,7 +323,7 @@ func (f *found) duration() time.Duration {
 	if start == block.ZeroTime || end == block.ZeroTime || end < start {
 		return 0
 	}
-	if d := end - start; d > 0 {
+	if d := end - start; d >= 0 {
 		return time.Duration(d)
 	}
 	return math.MaxInt64 // some centuries more than can be told

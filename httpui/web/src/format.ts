@@ -137,6 +137,8 @@ export function cpuPercent(c: CPU, wall: number): string {
   if (c.evidence === "sampled" && c.samples === 0) {
     return c.cpu_high_ns > 0 && c.cpu_high_ns < wall ? `<${Math.ceil((100 * c.cpu_high_ns) / wall)}${NBSP}%` : "";
   }
+  // One sample of 10 ms on a span of 3 ms is no 300 %.
+  if (c.cpu_ns > wall && c.cpu_low_ns <= wall) return `≤100${NBSP}%`;
   return percent(c.cpu_ns, wall);
 }
 
