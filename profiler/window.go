@@ -221,6 +221,9 @@ func (s *sampler) inHole(why string) {
 	if s.hole != why || now.Sub(s.covered) >= s.p.opts.Window {
 		s.endHole(now)
 	}
+	if s.covered.IsZero() { // it is the first thing that happens
+		s.covered = now
+	}
 	s.hole = why
 }
 
