@@ -27,9 +27,8 @@ type attrKey struct {
 // Items of one name mostly have the same shape as the one before, so the keys
 // are compared with those that are expected instead of being looked up.
 type attrBuilder struct {
-	cols    map[attrKey]uint32
-	keys    []attrKey
-	values  [][]int64
+	cols    []attrColumn
+	at      map[attrKey]uint32 // position in cols
 	shapes  map[string]uint32
 	layouts [][]byte   // each shape's columns as uvarints
 	columns [][]uint32 // the same, unpacked
@@ -39,103 +38,92 @@ type attrBuilder struct {
 	layoutBytes int // of all layouts
 
 	// Of the item being added: its columns, the shape that it is expected to
-	// have (-1 for none any more), and where that expectation comes from.
+	// have (-1 for none any more) and that shape's columns, and where the
+	// expectation comes from.
 	item     []uint32
 	expected int
+	want     []uint32
 	hint     uint32
 	guess    [256]int32 // shape + 1 by hint
 }
 
+// attrColumn is a value column being filled.
+type attrColumn struct {
+	attrKey
+	name   string // the key; the program's own string, which its next span brings again
+	values []int64
+}
+
 func (b *attrBuilder) reset() {
-	if b.cols == nil {
-		b.cols, b.shapes = map[attrKey]uint32{}, map[string]uint32{}
+	if b.at == nil {
+		b.at, b.shapes = map[attrKey]uint32{}, map[string]uint32{}
 	}
-	clear(b.cols)
+	clear(b.at)
 	clear(b.shapes)
 	clear(b.guess[:])
-	b.keys, b.layouts, b.columns, b.shape = b.keys[:0], b.layouts[:0], b.columns[:0], b.shape[:0]
-	b.values, b.count, b.layoutBytes = b.values[:0], 0, 0
+	b.layouts, b.columns, b.shape = b.layouts[:0], b.columns[:0], b.shape[:0]
+	b.cols, b.count, b.layoutBytes = b.cols[:0], 0, 0
 }
 
 // begin begins an item.
 func (b *attrBuilder) begin(hint uint32) {
 	b.hint = hint % uint32(len(b.guess))
-	b.expected = int(b.guess[b.hint]) - 1
+	b.expected, b.want = int(b.guess[b.hint])-1, nil
+	if b.expected >= 0 {
+		b.want = b.columns[b.expected]
+	}
 	b.item = b.item[:0]
 }
 
-// add adds one attribute to the item.
-func (b *attrBuilder) add(strs *stringBuilder, key attribute.Key, v attribute.Value) {
-	typ := typeOf(v)
-	col, ok := b.expect(strs, key, typ)
-	if !ok {
-		b.expected = -1
-		col = b.column(attrKey{strs.id(string(key)), typ})
-	}
-	b.item = append(b.item, col)
-	values := b.values[col]
-	if typ == typeString && len(values) > 0 {
-		// Many columns hold the same string over and over.
-		if last := values[len(values)-1]; strs.is(uint32(last), v.AsString()) {
-			b.values[col] = append(values, last)
-			b.count++
-			return
+// column returns the column of the item's next attribute.
+func (b *attrBuilder) column(strs *stringBuilder, key string, typ byte) *attrColumn {
+	if n := len(b.item); n < len(b.want) {
+		col := b.want[n]
+		if c := &b.cols[col]; c.typ == typ && c.name == key {
+			b.item = append(b.item, col)
+			return c
 		}
 	}
-	b.values[col] = append(values, scalar(strs, typ, v))
+	b.expected, b.want = -1, nil
+	k := attrKey{strs.id(key), typ}
+	col, ok := b.at[k]
+	if !ok {
+		col = uint32(len(b.cols))
+		b.at[k] = col
+		if n := len(b.cols); n < cap(b.cols) {
+			b.cols = b.cols[:n+1] // its values' memory is used again
+			b.cols[n] = attrColumn{k, key, b.cols[n].values[:0]}
+		} else {
+			b.cols = append(b.cols, attrColumn{attrKey: k, name: key})
+		}
+	}
+	b.item = append(b.item, col)
+	return &b.cols[col]
+}
+
+// addNumber adds an attribute whose value a column holds as it is.
+func (b *attrBuilder) addNumber(strs *stringBuilder, key string, typ byte, v int64) {
+	c := b.column(strs, key, typ)
+	c.values = append(c.values, v)
 	b.count++
 }
 
-// expect returns the column of the next attribute if it is the expected one.
-func (b *attrBuilder) expect(strs *stringBuilder, key attribute.Key, typ byte) (uint32, bool) {
-	if b.expected < 0 {
-		return 0, false
-	}
-	want := b.columns[b.expected]
-	if len(b.item) >= len(want) {
-		return 0, false
-	}
-	col := want[len(b.item)]
-	k := b.keys[col]
-	return col, k.typ == typ && strs.is(k.key, string(key))
-}
-
-func (b *attrBuilder) column(k attrKey) uint32 {
-	c, ok := b.cols[k]
-	if !ok {
-		c = uint32(len(b.keys))
-		b.cols[k] = c
-		b.keys = append(b.keys, k)
-		if n := len(b.values); n < cap(b.values) {
-			b.values = b.values[:n+1] // the slice of a former block, reused
-			b.values[n] = b.values[n][:0]
-		} else {
-			b.values = append(b.values, nil)
+// addText adds an attribute whose value goes to the string table.
+func (b *attrBuilder) addText(strs *stringBuilder, key string, typ byte, text string) {
+	c := b.column(strs, key, typ)
+	b.count++
+	if n := len(c.values); n > 0 { // many columns hold the same string over and over
+		if last := c.values[n-1]; strs.is(uint32(last), text) {
+			c.values = append(c.values, last)
+			return
 		}
 	}
-	return c
-}
-
-// scalar is what the value column of v holds.
-func scalar(strs *stringBuilder, typ byte, v attribute.Value) int64 {
-	switch typ {
-	case typeEmpty:
-		return 0
-	case typeBool:
-		return int64(boolByte(v.AsBool()))
-	case typeInt64:
-		return v.AsInt64()
-	case typeFloat64:
-		return int64(math.Float64bits(v.AsFloat64()))
-	case typeString:
-		return int64(strs.id(v.AsString()))
-	}
-	return int64(strs.id(string(appendValue(nil, v, 0))))
+	c.values = append(c.values, int64(strs.id(text)))
 }
 
 // finish ends the item.
 func (b *attrBuilder) finish() {
-	if b.expected >= 0 && len(b.item) == len(b.columns[b.expected]) {
+	if b.expected >= 0 && len(b.item) == len(b.want) {
 		b.shape = append(b.shape, uint32(b.expected))
 		b.item = b.item[:0]
 		return
@@ -161,8 +149,10 @@ func (b *attrBuilder) finish() {
 func (b *attrBuilder) rollBack(n int) {
 	pop := func(cols []uint32) {
 		for _, c := range cols {
-			b.values[c] = b.values[c][:len(b.values[c])-1]
-			b.count--
+			if v := &b.cols[c].values; len(*v) > 0 {
+				*v = (*v)[:len(*v)-1]
+				b.count--
+			}
 		}
 	}
 	pop(b.item)
@@ -176,13 +166,15 @@ func (b *attrBuilder) rollBack(n int) {
 
 func (b *attrBuilder) snapshot() attrBuilder {
 	c := attrBuilder{
-		keys:    append([]attrKey(nil), b.keys...),
+		cols:    make([]attrColumn, len(b.cols)),
 		layouts: append([][]byte(nil), b.layouts...),
 		shape:   append([]uint32(nil), b.shape...),
-		values:  make([][]int64, len(b.values)),
 	}
-	for i, v := range b.values {
-		c.values[i] = append([]int64(nil), v...)
+	all := make([]int64, 0, b.count)
+	for i, col := range b.cols {
+		from := len(all)
+		all = append(all, col.values...)
+		c.cols[i] = attrColumn{attrKey: col.attrKey, values: all[from:len(all):len(all)]}
 	}
 	return c
 }
@@ -192,14 +184,14 @@ func (b *attrBuilder) appendTo(dst []byte, base byte) []byte {
 		return dst
 	}
 	var keys, shapes, values []byte
-	for _, k := range b.keys {
-		keys = append(binary.AppendUvarint(keys, uint64(k.key)), k.typ)
+	for i := range b.cols {
+		keys = append(binary.AppendUvarint(keys, uint64(b.cols[i].key)), b.cols[i].typ)
 	}
 	for _, l := range b.layouts {
 		shapes = append(binary.AppendUvarint(shapes, uint64(len(l))), l...)
 	}
-	for _, v := range b.values {
-		values = appendBare(values, v)
+	for i := range b.cols {
+		values = appendBare(values, b.cols[i].values)
 	}
 	dst = appendColumn(dst, base+attrKeys, keys)
 	dst = appendColumn(dst, base+attrShapes, shapes)

@@ -109,7 +109,8 @@ type Encoder struct {
 	linkIDs []byte
 
 	ends, durations []int64
-	cols            [numCols][]uint32
+	rows            []row
+	row             row // of the span being added
 
 	resources      map[*resource.Resource]uint32
 	resourceText   []uint32
@@ -154,7 +155,8 @@ func (e *Encoder) Reset() {
 	e.strs.reset()
 	e.spanIDs, e.parents, e.linkIDs = e.spanIDs[:0], e.parents[:0], e.linkIDs[:0]
 	e.ends, e.durations, e.eventTimes = e.ends[:0], e.durations[:0], e.eventTimes[:0]
-	for _, group := range [][][]uint32{e.cols[:], e.eventCols[:], e.linkCols[:]} {
+	e.rows = e.rows[:0]
+	for _, group := range [][][]uint32{e.eventCols[:], e.linkCols[:]} {
 		for i := range group {
 			group[i] = group[i][:0]
 		}
@@ -181,7 +183,7 @@ func (e *Encoder) Size() int {
 
 func (e *Encoder) attrBytes() (n int) {
 	for _, b := range []*attrBuilder{&e.spanAttrs, &e.eventAttrs, &e.linkAttrs} {
-		n += 4*len(b.shape) + 24*len(b.keys) + 8*b.count + b.layoutBytes
+		n += 4*len(b.shape) + 24*len(b.cols) + 8*b.count + b.layoutBytes
 	}
 	return n
 }
@@ -220,9 +222,7 @@ func (e *Encoder) rollBack() {
 	n, u := e.n, &e.undo
 	e.spanIDs, e.parents, e.linkIDs = cut(e.spanIDs, 8*n), cut(e.parents, 8*n), cut(e.linkIDs, u.linkIDs)
 	e.ends, e.durations = cut(e.ends, n), cut(e.durations, n)
-	for i := range e.cols {
-		e.cols[i] = cut(e.cols[i], n)
-	}
+	e.rows = cut(e.rows, n)
 	e.eventTimes = cut(e.eventTimes, u.events)
 	for i := range e.eventCols {
 		e.eventCols[i] = cut(e.eventCols[i], u.events)
@@ -257,10 +257,15 @@ func (e *Encoder) add(s sdktrace.ReadOnlySpan) {
 	e.put(colDroppedAttrs, uint32(s.DroppedAttributes()+e.attributes(&e.spanAttrs, name, s.Attributes())))
 	e.addEvents(s.Events(), s.StartTime(), s.DroppedEvents())
 	e.addLinks(s.Links(), s.DroppedLinks())
+	e.rows = append(e.rows, e.row)
 	e.n++
 }
 
-func (e *Encoder) put(col int, v uint32) { e.cols[col] = append(e.cols[col], v) }
+// row is a span's unsigned columns, side by side while spans are added: one
+// append instead of twenty.
+type row [numCols]uint32
+
+func (e *Encoder) put(col int, v uint32) { e.row[col] = v }
 
 func (e *Encoder) addIDs(sc, parent trace.SpanContext) {
 	id, spanID, parentID := sc.TraceID(), sc.SpanID(), parent.SpanID()
@@ -367,23 +372,51 @@ func (e *Encoder) addLinks(links []sdktrace.Link, dropped int) {
 func (e *Encoder) attributes(b *attrBuilder, hint uint32, kvs []attribute.KeyValue) (lost int) {
 	b.begin(hint)
 	for i := range kvs {
-		key, v := kvs[i].Key, kvs[i].Value
-		size := valueBytes(v)
-		if size > e.limits.StringBytes {
-			v = e.clipValue(v)
-			size = e.limits.StringBytes
+		kv := &kvs[i]
+		key, typ := string(kv.Key), typeOf(kv.Value)
+		text, number, isText := "", int64(0), false
+		switch typ {
+		case typeEmpty:
+		case typeString:
+			text, isText = kv.Value.AsString(), true
+		case typeInt64:
+			number = kv.Value.AsInt64()
+		case typeFloat64:
+			number = int64(math.Float64bits(kv.Value.AsFloat64()))
+		case typeBool:
+			number = int64(boolByte(kv.Value.AsBool()))
+		default:
+			text, isText = string(appendValue(nil, kv.Value, 0)), true
 		}
-		if len(key) > e.limits.StringBytes {
-			key = attribute.Key(e.clip(string(key)))
+		if len(text) > e.limits.StringBytes || len(key) > e.limits.StringBytes {
+			key = e.clip(key)
+			typ, text = e.clipText(typ, text, kv.Value)
 		}
-		if !e.spend(16 + len(key) + size) {
+		if !e.spend(24 + len(key) + len(text)) {
 			lost++
 			continue
 		}
-		b.add(&e.strs, key, v)
+		if isText {
+			b.addText(&e.strs, key, typ, text)
+		} else {
+			b.addNumber(&e.strs, key, typ, number)
+		}
 	}
 	b.finish()
 	return lost
+}
+
+// clipText cuts a string. A cut slice or map would be another value: it becomes
+// a string that says what stood here.
+func (e *Encoder) clipText(typ byte, text string, v attribute.Value) (byte, string) {
+	switch {
+	case len(text) <= e.limits.StringBytes:
+		return typ, text
+	case typ == typeString:
+		return typ, e.clip(text)
+	}
+	e.clipped++
+	return typeString, "(" + v.Type().String() + " too long to keep)"
 }
 
 // spend takes n bytes from the span's budget, and reports whether it had them.
@@ -411,31 +444,22 @@ func (e *Encoder) clip(s string) string {
 	return s[:n]
 }
 
+// clipValue is clipText for a value that is stored in one piece with others.
 func (e *Encoder) clipValue(v attribute.Value) attribute.Value {
-	if v.Type() == attribute.STRING {
+	switch typ := typeOf(v); typ {
+	case typeEmpty, typeBool, typeInt64, typeFloat64:
+		return v
+	case typeString:
 		if s := v.AsString(); len(s) > e.limits.StringBytes {
 			return attribute.StringValue(e.clip(s))
 		}
 		return v
+	default:
+		if t, text := e.clipText(typ, string(appendValue(nil, v, 0)), v); t != typ {
+			return attribute.StringValue(text)
+		}
+		return v
 	}
-	if valueBytes(v) > e.limits.StringBytes {
-		// A cut slice or map would be another value: say what stood here.
-		e.clipped++
-		return attribute.StringValue("(" + v.Type().String() + " too long to keep)")
-	}
-	return v
-}
-
-// valueBytes is about what v takes: exact for strings, the encoded length for
-// slices and maps.
-func valueBytes(v attribute.Value) int {
-	switch typeOf(v) {
-	case typeEmpty, typeBool, typeInt64, typeFloat64:
-		return 8
-	case typeString:
-		return len(v.AsString())
-	}
-	return len(appendValue(nil, v, 0))
 }
 
 // resource returns the position of r, plus one.
@@ -500,7 +524,7 @@ func (e *Encoder) kept(kvs []attribute.KeyValue) []attribute.KeyValue {
 	left := e.limits.SpanBytes
 	for _, kv := range kvs {
 		key, v := attribute.Key(e.clip(string(kv.Key))), e.clipValue(kv.Value)
-		if left -= 16 + len(key) + valueBytes(v); left < 0 {
+		if left -= 24 + len(key) + len(appendValue(nil, v, 0)); left < 0 {
 			e.clipped++
 			break
 		}
@@ -522,9 +546,7 @@ func (e *Encoder) Snapshot() *Encoder {
 		eventTimes: slices.Clone(e.eventTimes),
 	}
 	c.strs.ends, c.strs.text = slices.Clone(e.strs.ends), slices.Clone(e.strs.text)
-	for i := range e.cols {
-		c.cols[i] = slices.Clone(e.cols[i])
-	}
+	c.rows = slices.Clone(e.rows)
 	for i := range e.eventCols {
 		c.eventCols[i] = slices.Clone(e.eventCols[i])
 	}
@@ -546,10 +568,15 @@ func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
 	core := appendInts(nil, colEnd, e.ends)
 	core = appendInts(core, colDuration, e.durations)
 	core = appendInts(core, colParent, refs)
-	for id := range e.cols {
-		if len(e.cols[id]) > 0 {
-			core = appendInts(core, byte(id), e.cols[id])
+	col := make([]uint32, e.n)
+	for id := range numCols {
+		if id == colEnd || id == colDuration || id == colParent {
+			continue // from elsewhere
 		}
+		for i := range e.rows {
+			col[i] = e.rows[i][id]
+		}
+		core = appendInts(core, byte(id), col)
 	}
 	core = appendInts(core, tabResources, e.resourceText)
 	core = appendInts(core, tabScopes, e.scopeText)
