@@ -15,7 +15,8 @@ type pendingBlock struct {
 
 	committed int // spans that the last commit of the unfinished block had
 
-	view *openView // the newest copy made for readers
+	view *openView // the newest that was made for readers
+	lent bool      // a view has the encoder itself, not a copy
 }
 
 // openView is a pending block as readers see it.
@@ -29,7 +30,26 @@ type openView struct {
 // newPending begins a block. s.mu is held, or nobody else has s yet.
 func (s *Store) newPending() *pendingBlock {
 	s.seq++
-	return &pendingBlock{seq: s.seq, enc: block.NewEncoder(s.layout.limits), since: time.Now()}
+	p := &pendingBlock{seq: s.seq, since: time.Now()}
+	if n := len(s.spare); n > 0 {
+		p.enc, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else {
+		p.enc = block.NewEncoder(s.layout.limits)
+	}
+	return p
+}
+
+// maxSpare bounds the encoders that wait to be used again, half a megabyte each.
+const maxSpare = 2
+
+// recycle takes back the encoder of a block that is on disk, unless a reader
+// has it. s.mu is held.
+func (s *Store) recycle(p *pendingBlock) {
+	if !p.lent && len(s.spare) < maxSpare {
+		p.enc.Reset()
+		s.spare = append(s.spare, p.enc)
+	}
+	p.enc = nil
 }
 
 func (b *pendingBlock) isFull(l layout) bool {
@@ -43,6 +63,8 @@ func (b *pendingBlock) read(open bool) *openView {
 		b.view = &openView{enc: b.enc}
 		if open {
 			b.view.enc = b.enc.Snapshot()
+		} else {
+			b.lent = true
 		}
 	}
 	return b.view

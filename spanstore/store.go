@@ -49,6 +49,7 @@ type Store struct {
 	mu     sync.Mutex      // guards what follows
 	open   *pendingBlock   // takes spans
 	full   []*pendingBlock // wait for the writer, oldest first
+	spare  []*block.Encoder
 	usage  []*pendingUsage
 	infos  []*blockInfo // committed blocks, in the order of their numbers
 	seq    uint64       // of the next block

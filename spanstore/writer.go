@@ -160,6 +160,7 @@ func (s *Store) settle(b *batch, err error) {
 	}
 	for _, p := range b.full {
 		count(p, p.enc.Len())
+		s.recycle(p)
 	}
 	s.full = slices.Delete(s.full, 0, len(b.full))
 	s.usage = slices.Delete(s.usage, 0, len(b.usage))

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -559,54 +560,73 @@ func (e *Encoder) Snapshot() *Encoder {
 // Encode appends the block of e's spans to dst. A nil codec leaves it
 // uncompressed. It changes nothing in e.
 func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
-	refs, foreign := e.parentRefs()
-	ids := appendColumn(nil, idTraces, e.traces.raw)
-	ids = appendColumn(ids, idSpans, e.spanIDs)
-	ids = appendColumn(ids, idParents, foreign)
-	ids = appendColumn(ids, idLinks, e.linkIDs)
+	t := scratches.Get().(*scratch)
+	defer scratches.Put(t)
+	t.refs, t.foreign = e.parentRefs(t)
+	t.ids = appendColumn(t.ids[:0], idTraces, e.traces.raw)
+	t.ids = appendColumn(t.ids, idSpans, e.spanIDs)
+	t.ids = appendColumn(t.ids, idParents, t.foreign)
+	t.ids = appendColumn(t.ids, idLinks, e.linkIDs)
+	t.strings = e.strs.appendTo(t.strings[:0], strLens, strText)
+	e.encodeCore(t)
+	e.encodeDetails(t)
+	return pack(dst, c, KindSpans, e.n, e.min, e.max, []section{
+		{id: secIDs, raw: true, buf: t.ids},
+		{id: secCore, buf: t.core},
+		{id: secStrings, buf: t.strings},
+		{id: secDetails, buf: t.details},
+	})
+}
 
-	core := appendInts(nil, colEnd, e.ends)
-	core = appendInts(core, colDuration, e.durations)
-	core = appendInts(core, colParent, refs)
-	col := make([]uint32, e.n)
+// scratch is memory that encoding a block takes and gives back.
+type scratch struct {
+	refs, slots, col            []uint32
+	foreign                     []byte
+	ids, core, strings, details []byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (e *Encoder) encodeCore(t *scratch) {
+	t.core = appendInts(t.core[:0], colEnd, e.ends)
+	t.core = appendInts(t.core, colDuration, e.durations)
+	t.core = appendInts(t.core, colParent, t.refs)
+	t.col = slices.Grow(t.col[:0], e.n)[:e.n]
 	for id := range numCols {
 		if id == colEnd || id == colDuration || id == colParent {
 			continue // from elsewhere
 		}
 		for i := range e.rows {
-			col[i] = e.rows[i][id]
+			t.col[i] = e.rows[i][id]
 		}
-		core = appendInts(core, byte(id), col)
+		t.core = appendInts(t.core, byte(id), t.col)
 	}
-	core = appendInts(core, tabResources, e.resourceText)
-	core = appendInts(core, tabScopes, e.scopeText)
+	t.core = appendInts(t.core, tabResources, e.resourceText)
+	t.core = appendInts(t.core, tabScopes, e.scopeText)
+}
 
-	details := e.spanAttrs.appendTo(nil, tabSpanAttrs)
-	details = e.eventAttrs.appendTo(details, tabEventAttrs)
-	details = e.linkAttrs.appendTo(details, tabLinkAttrs)
-	details = appendInts(details, colEventTime, e.eventTimes)
-	details = appendInts(details, colEventName, e.eventCols[0])
-	details = appendInts(details, colEventDropped, e.eventCols[1])
-	details = appendInts(details, colLinkFlags, e.linkCols[0])
-	details = appendInts(details, colLinkState, e.linkCols[1])
-	details = appendInts(details, colLinkDropped, e.linkCols[2])
-
-	return pack(dst, c, KindSpans, e.n, e.min, e.max, []section{
-		{id: secIDs, raw: true, buf: ids},
-		{id: secCore, buf: core},
-		{id: secStrings, buf: e.strs.appendTo(nil, strLens, strText)},
-		{id: secDetails, buf: details},
-	})
+func (e *Encoder) encodeDetails(t *scratch) {
+	d := e.spanAttrs.appendTo(t.details[:0], tabSpanAttrs)
+	d = e.eventAttrs.appendTo(d, tabEventAttrs)
+	d = e.linkAttrs.appendTo(d, tabLinkAttrs)
+	d = appendInts(d, colEventTime, e.eventTimes)
+	d = appendInts(d, colEventName, e.eventCols[0])
+	d = appendInts(d, colEventDropped, e.eventCols[1])
+	d = appendInts(d, colLinkFlags, e.linkCols[0])
+	d = appendInts(d, colLinkState, e.linkCols[1])
+	t.details = appendInts(d, colLinkDropped, e.linkCols[2])
 }
 
 // parentRefs names each span's parent: 0 for none, an odd number for a span of
 // this block (its distance, zigzag, times two plus one), an even one for an id
 // in foreign (its position plus one, times two). A parent mostly stands a few
 // places on, so this costs a byte where the id would cost eight.
-func (e *Encoder) parentRefs() (refs []uint32, foreign []byte) {
-	spans := newSpanTable(e.spanIDs, nil)
-	refs = make([]uint32, e.n)
+func (e *Encoder) parentRefs(t *scratch) (refs []uint32, foreign []byte) {
+	spans := newSpanTable(e.spanIDs, t.slots)
+	t.slots = spans.slots
+	refs, foreign = slices.Grow(t.refs[:0], e.n)[:e.n], t.foreign[:0]
 	for i := range e.n {
+		refs[i] = 0
 		id := e.parents[8*i : 8*i+8]
 		if binary.LittleEndian.Uint64(id) == 0 {
 			continue
