@@ -2,6 +2,8 @@ package httpui_test
 
 import (
 	"context"
+	"encoding/json"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -55,5 +57,40 @@ func TestWhoLooksGetsTheRunningWindow(t *testing.T) {
 	}
 	if got := ask(h, "/t/pprof/profile?seconds=0.2"); got.status != 200 || !strings.HasPrefix(got.body, "\x1f\x8b") {
 		t.Errorf("pprof/profile: got %d and %.40q; want a gzipped profile", got.status, got.body)
+	}
+}
+
+// Traces of a former process are not waited for: nothing more comes for them.
+func TestOldTracesAreNotPending(t *testing.T) {
+	store := emptyStore(t)
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor()))
+	_, old := tp.Tracer("t").Start(context.Background(), "old")
+	old.End()
+	prof, err := profiler.Start(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prof.Stop()
+	_, fresh := tp.Tracer("t").Start(context.Background(), "new")
+	time.Sleep(time.Millisecond)
+	fresh.End()
+	h := httpui.Handler(store, &httpui.Options{Profiler: prof})
+	r := httptest.NewRequest("GET", "http://localhost/debug/traces/?format=json", nil)
+	r.RemoteAddr = "127.0.0.1:1"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	var list struct {
+		Traces []struct {
+			RootName string `json:"root_name"`
+			Pending  bool   `json:"cpu_pending"`
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil || len(list.Traces) != 2 {
+		t.Fatalf("got %s, %v; want two traces", w.Body, err)
+	}
+	for _, tr := range list.Traces {
+		if tr.Pending != (tr.RootName == "new") {
+			t.Errorf("%s: got pending %v", tr.RootName, tr.Pending)
+		}
 	}
 }

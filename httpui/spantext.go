@@ -26,7 +26,7 @@ func spanText(s spanJSON, n *stall.Node) string {
 		{"CPU", n.CPU.String(), strings.TrimSpace(cpuPercent(n.CPU, n.Wall()) + " " + evidenceText(n.CPU))},
 	}
 	if s.Children > 0 {
-		rows = append(rows, []string{"CPU with children", stall.FormatDuration(n.TotalCPU), plural(n.TotalSamples, "sample", "samples")})
+		rows = append(rows, []string{"CPU with children", n.TotalCPU.String(), evidenceText(n.TotalCPU)})
 	}
 	writeTable(&b, rows, "lrl")
 	states := make([]string, len(n.States))

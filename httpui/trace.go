@@ -70,6 +70,10 @@ type rowJSON struct {
 	Self       []pair `json:"self"`
 	cpuJSON
 	TotalCPUNS    int64                          `json:"total_cpu_ns"`
+	TotalLowNS    int64                          `json:"total_cpu_low_ns"`
+	TotalHighNS   int64                          `json:"total_cpu_high_ns"`
+	TotalSamples  int                            `json:"total_samples"`
+	TotalEvidence stall.Evidence                 `json:"total_evidence"`
 	States        map[stall.State]int64          `json:"states"`
 	StateEvidence map[stall.State]stall.Evidence `json:"state_evidence"`
 	Critical      []pair                         `json:"critical"`
@@ -281,7 +285,11 @@ func newRow(n *stall.Node, values bool) rowJSON {
 		SelfNS:        int64(n.Self),
 		Self:          pairs(n.SelfSegments),
 		cpuJSON:       newCPU(n.CPU),
-		TotalCPUNS:    int64(n.TotalCPU),
+		TotalCPUNS:    int64(n.TotalCPU.Value),
+		TotalLowNS:    int64(n.TotalCPU.Low),
+		TotalHighNS:   int64(n.TotalCPU.High),
+		TotalSamples:  n.TotalCPU.Samples,
+		TotalEvidence: n.TotalCPU.Evidence,
 		States:        make(map[stall.State]int64, len(n.States)),
 		StateEvidence: make(map[stall.State]stall.Evidence, len(n.States)),
 		Critical:      pairs(n.Critical),

@@ -278,8 +278,9 @@ type Stats struct {
 	// "off" for a nil *Profiler.
 	State string
 
-	// CoveredUntil is the end of the last window that was stored. It is zero
-	// before there is one and while none is running.
+	// CoveredUntil is the end of the last window that was stored, and before
+	// there is one the start of the first: no samples from before it are still
+	// to come. It is zero while none is running.
 	CoveredUntil time.Time
 
 	// Windows and Holes count what was stored of either.

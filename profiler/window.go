@@ -196,6 +196,11 @@ func (s *sampler) record() bool {
 		}
 		s.endHole(rec.start)
 		s.rec = rec
+		p.mu.Lock()
+		if p.stats.CoveredUntil.IsZero() {
+			p.stats.CoveredUntil = wall(rec.start) // nothing before is still to come
+		}
+		p.mu.Unlock()
 		p.over(holeForeign)
 		return true
 	}

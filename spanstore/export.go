@@ -21,7 +21,7 @@ const (
 	drainEvery = 200 * time.Millisecond
 
 	// maxWaiting bounds the full blocks that wait for the disk, in memory.
-	maxWaiting = 8
+	maxWaiting = 16
 
 	// patience is how long ExportSpans waits for a slow but working disk.
 	patience = time.Second

@@ -84,7 +84,7 @@ func (r *ring) loadSegment(num uint64, newest bool) error {
 		r.setFileAside(path, err)
 		return nil
 	default:
-		return err
+		return fmt.Errorf("%w: %s", err, elsewhere)
 	}
 	for _, info := range infos {
 		r.s.addInfo(info)

@@ -15,7 +15,7 @@ const lockName = "lock"
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %s", err, elsewhere)
 	}
 	ok, err := tryLock(f)
 	if err != nil {

@@ -65,7 +65,7 @@ func TestOpenUnwritable(t *testing.T) {
 		if s != nil || err == nil {
 			t.Fatalf("got %v, %v; want an error", s, err)
 		}
-		for _, want := range []string{dir, "permission denied", "make the directory writable"} {
+		for _, want := range []string{dir, "permission denied", "make the directory and what is in it readable and writable"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("the error %q does not say %q", err, want)
 			}

@@ -39,8 +39,8 @@ func (s *Store) newPending() *pendingBlock {
 	return p
 }
 
-// maxSpare bounds the encoders that wait to be used again, half a megabyte each.
-const maxSpare = 2
+// maxSpare bounds the encoders that wait to be used again, 300 kB each.
+const maxSpare = 4
 
 // recycle takes back the encoder of a block that is on disk, unless a reader
 // has it. s.mu is held.

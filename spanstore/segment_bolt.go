@@ -114,7 +114,10 @@ func createSegment(path string, num uint64, limit int64, log []byte) (*boltSegme
 	s := newBoltSegment(path, num, limit)
 	if err := s.open(true, log); err != nil {
 		// Half a file must not stand in the way of the next attempt.
-		return nil, errors.Join(err, os.Remove(path))
+		if rm := os.Remove(path); rm != nil && !errors.Is(rm, os.ErrNotExist) {
+			err = errors.Join(err, rm)
+		}
+		return nil, err
 	}
 	return s, syncDir(filepath.Dir(path))
 }

@@ -140,6 +140,9 @@ func open(dir string, o *Options) (_ *Store, err error) {
 	return s, nil
 }
 
+// elsewhere is what to do about a directory that cannot be used.
+const elsewhere = "make the directory and what is in it readable and writable for this process, name another, or use \"\" to keep spans in memory"
+
 // makeDir makes sure that dir is a directory in which files can be made.
 func makeDir(dir string) error {
 	switch fi, err := os.Stat(dir); {
@@ -148,13 +151,13 @@ func makeDir(dir string) error {
 			return fmt.Errorf("%w: create the directory above it, or make it writable for this process", err)
 		}
 	case err != nil:
-		return err
+		return fmt.Errorf("%w: %s", err, elsewhere)
 	case !fi.IsDir():
 		return errors.New("this is a file, not the directory of a store: name a directory, which is created when it does not exist")
 	}
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
-		return fmt.Errorf("%w: make the directory writable for this process, name another, or use \"\" to keep spans in memory", err)
+		return fmt.Errorf("%w: %s", err, elsewhere)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

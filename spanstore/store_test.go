@@ -437,8 +437,16 @@ func TestKill(t *testing.T) {
 			}
 		}
 		for _, id := range list(t, s, spanstore.Query{Limit: 1000}) {
-			if tr, err := s.Trace(ctx, id); err != nil || len(tr.Spans) != 5 {
-				t.Fatalf("trace %s was half written: %v", id, err)
+			// A trace that was not flushed may be there in part, at a block's end,
+			// but no span is.
+			tr, err := s.Trace(ctx, id)
+			if err != nil || len(tr.Problems) > 0 {
+				t.Fatalf("trace %s: %v %+v", id, err, tr)
+			}
+			for _, span := range tr.Spans {
+				if span.Name == "" || span.Start.IsZero() || span.Duration() <= 0 || len(span.Attributes) == 0 || span.Resource == nil {
+					t.Fatalf("span %s was half written: %+v", span.SpanID(), span)
+				}
 			}
 		}
 		if err := s.Close(); err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // commitBlocks is how many full blocks go into one transaction, at most: with
-// eight the two fdatasyncs of a commit cost next to nothing per span.
-const commitBlocks = 8
+// that many the two fdatasyncs of a commit cost next to nothing per span.
+const commitBlocks = 16
 
 // A failing disk is left alone for retryFirst, then less and less often.
 const (

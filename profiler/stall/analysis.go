@@ -105,12 +105,9 @@ type Node struct {
 	// that calls it: it is the call.
 	DecidesEnd bool
 
-	// CPU is the CPU time of the span itself, its child spans excluded.
-	// TotalCPU and TotalSamples are sums over the span and all its descendants,
-	// awaited or not.
-	CPU          CPU
-	TotalCPU     time.Duration
-	TotalSamples int
+	// CPU is the CPU time of the span itself, its child spans excluded. TotalCPU
+	// is that of the span and all its descendants, awaited or not.
+	CPU, TotalCPU CPU
 
 	// States divide the wall time. They add up to it.
 	States []Share

@@ -22,7 +22,7 @@ const (
 
 // Reasons why a figure is missing or preliminary. The third is a window's Hole.
 const (
-	reasonNobody  = "no CPU profile was running"
+	reasonNobody  = "no CPU profile covers it"
 	reasonPending = "the running CPU profile window has not ended yet"
 )
 
@@ -78,11 +78,12 @@ func summaryCPU(s *spanstore.Summary, coveredUntil *time.Time) CPU {
 // trace.
 func (a *Analysis) estimateCPU(c *coverage) {
 	var sum spanstore.Usage
+	totals := make([]spanstore.Usage, len(a.Nodes))
 	for i := range a.Nodes {
 		n := &a.Nodes[i]
 		span := Segment{n.Start, n.End}
 		n.CPU = c.estimate(span, n.Usage.Samples, n.Usage.CPU, 1)
-		n.TotalCPU, n.TotalSamples = n.CPU.Value, n.CPU.Samples
+		totals[i] = spanstore.Usage{Samples: n.CPU.Samples, CPU: n.CPU.Value}
 		a.Pending = a.Pending || c.pendingAt(span)
 		sum.Samples += n.CPU.Samples
 		sum.CPU = saturatingAdd(sum.CPU, n.CPU.Value)
@@ -90,9 +91,12 @@ func (a *Analysis) estimateCPU(c *coverage) {
 	for i := range slices.Backward(a.Nodes) { // descendants come after their ancestors
 		n := &a.Nodes[i]
 		if n.Parent >= 0 {
-			p := &a.Nodes[n.Parent]
-			p.TotalCPU = saturatingAdd(p.TotalCPU, n.TotalCPU)
-			p.TotalSamples += n.TotalSamples
+			p := &totals[n.Parent]
+			p.Samples += totals[i].Samples
+			p.CPU = saturatingAdd(p.CPU, totals[i].CPU)
+		}
+		if n.TotalCPU = n.CPU; n.Children > 0 {
+			n.TotalCPU = c.estimate(Segment{n.Start, n.End}, totals[i].Samples, totals[i].CPU, len(a.Services))
 		}
 	}
 	whole := Segment{a.Nodes[0].Start, a.Nodes[0].End}

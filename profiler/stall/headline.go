@@ -89,6 +89,11 @@ func ownCPU(n *Node) string {
 		return "CPU not known (" + c.Reason + ")"
 	case c.Evidence == Sampled && c.Samples == 0 && c.High >= n.Self:
 		return "CPU not known (no sample falls on so short a time)"
+	case c.Value > n.Self && c.Low <= n.Self:
+		if c.Samples == 1 {
+			return "CPU at most all of it (1 sample)"
+		}
+		return fmt.Sprintf("CPU at most all of it (%d samples)", c.Samples)
 	case c.Value >= n.Self-n.Self/10:
 		return "CPU " + c.String()
 	}

@@ -72,7 +72,7 @@ func TestHeadline(t *testing.T) {
 			"Top CPU: golang.org/x/crypto/bcrypt.bcrypt (from main.login), 100 %."},
 		{"a tail that decides the end", tail(),
 			"The request ends when redis.SET ends: without it, about 17.6 ms.",
-			"redis.SET took 24.2 ms of 41.8 ms (58 %), waiting (network, inferred from its kind). CPU not known: no CPU profile was running."},
+			"redis.SET took 24.2 ms of 41.8 ms (58 %), waiting (network, inferred from its kind). CPU not known: no CPU profile covers it."},
 		{"work that outlives the request", quiet(span{1, 0, "GET /", 0, 20, trace.SpanKindServer, "s", nil}, span{2, 1, "redis.SET", 19, 44, trace.SpanKindClient, "s", nil}),
 			"20 ms of 20 ms (100 %) is GET /'s own time: CPU < 10 ms, the rest unknown.",
 			"redis.SET goes on for 24 ms after the end of GET /."},

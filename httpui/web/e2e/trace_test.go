@@ -16,7 +16,7 @@ func TestWaterfallOfSampledCPU(t *testing.T) {
 	p := newTab(t, 1568, 784)
 	p.open(f.caseIISampled(), ".waterfall .row")
 
-	if got := p.text(".headline"); !strings.HasPrefix(got, "CPU about 60 ms (95 %: 50 to 70 ms), from 6 samples.") {
+	if got := p.text(".headline"); !strings.HasPrefix(got, "CPU about 60 ms (50 to 70 ms), from 6 samples.") {
 		t.Errorf("got the headline %q", got)
 	}
 	row := rowText(p, idOf(t, "case_ii_sampled", 0))
@@ -163,7 +163,7 @@ func TestDetailsShowTheWholeSpan(t *testing.T) {
 	p.open(f.caseIISampled()+"#span="+idOf(t, "case_ii_sampled", 0), "#detail .attributes")
 	got := p.text("#detail")
 	for _, want := range []string{
-		"unknown (no evidence)", "68.9 ms", "6 samples, 95 % 50 ms to 70 ms", "exact, span times",
+		"unknown (no evidence)", "68.9 ms", "6 samples, 50 ms to 70 ms", "exact, span times",
 		"bcrypt.CompareHashAndPassword 6", "blowfish.ExpandKey 4",
 		"http.route", "/login", `["reader","editor"]`, "Mozilla/5.0 <script>alert(1)</script>",
 		"password checked", "7f3a0c11d2b94e6f8a5077e1b3d9c21e", "2 attributes", "service.version", "1 CPU sample",

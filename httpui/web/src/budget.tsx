@@ -105,7 +105,7 @@ function partTitle(part: BudgetPart, whole: number): string {
   const style = stateStyle(part.state);
   const figure = `${style.title}: ${duration(part.ns)}, ${percent(part.ns, whole)} of the critical path`;
   if (part.evidence === "sampled" && part.high_ns !== undefined) {
-    return `${figure}; sampled, 95 % interval ${duration(part.low_ns ?? 0)} to ${duration(part.high_ns)}`;
+    return `${figure}; sampled, interval ${duration(part.low_ns ?? 0)} to ${duration(part.high_ns)}`;
   }
   if (part.evidence === "none") return `${figure}; no evidence what it was`;
   return `${figure}; ${part.evidence}`;

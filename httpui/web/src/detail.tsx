@@ -103,6 +103,13 @@ export function Detail({ trace, row, colour, onClose }: Props) {
 function Times({ trace, row, span }: { trace: Trace; row: Row; span: SpanDetail | undefined }) {
   const start = span?.start ?? "";
   const late = span?.late_samples ?? 0;
+  const total = cpuText({
+    cpu_ns: row.total_cpu_ns ?? 0,
+    cpu_low_ns: row.total_cpu_low_ns ?? 0,
+    cpu_high_ns: row.total_cpu_high_ns ?? 0,
+    samples: row.total_samples ?? 0,
+    evidence: row.total_evidence ?? row.evidence,
+  });
   return (
     <dl class="facts">
       <div>
@@ -129,8 +136,8 @@ function Times({ trace, row, span }: { trace: Trace; row: Row; span: SpanDetail 
         <div>
           <dt>CPU with child spans</dt>
           <dd>
-            {row.evidence === "sampled" ? "≈" : ""}
-            {duration(row.total_cpu_ns)}
+            {total.figure}
+            {total.interval && ` (${total.interval})`}
           </dd>
         </div>
       )}

@@ -76,7 +76,7 @@ export function bytes(n: number): string {
 export interface CPUText {
   /** The figure with its visible mark: "≈60 ms", "<10 ms", "63.6 ms", "…", "?". */
   figure: string;
-  /** The 95 % interval, "50–70", empty when there is none. */
+  /** The interval, "50–70", empty when there is none. */
   interval: string;
   /** Two words at most: "exact", "6 samples", "no sample", "inferred", "no data", "soon". */
   evidence: string;
@@ -114,7 +114,7 @@ function sampled(c: CPU, because: string): CPUText {
     interval,
     evidence: samples,
     title:
-      `about ${duration(c.cpu_ns)} on CPU, 95${NBSP}% interval ${duration(c.cpu_low_ns)} to ` +
+      `about ${duration(c.cpu_ns)} on CPU, interval ${duration(c.cpu_low_ns)} to ` +
       `${duration(c.cpu_high_ns)}, from ${samples}${because}`,
   };
 }

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { useData } from "./api";
 import { ErrorView, Stale } from "./error";
-import { serviceColours } from "./encoding";
+import { MIN_SAMPLES, serviceColours } from "./encoding";
 import { Filter } from "./filter";
 import { cpuPercent, cpuText, duration, localTimeBrief, utcTitle } from "./format";
 import { Problems } from "./notes";
@@ -166,7 +166,8 @@ function TraceRow({ trace: t, colour, longest, now }: TraceRowProps) {
 /** Against draws the CPU time inside the wall time, all rows on one scale. */
 function Against({ trace: t, longest, title }: { trace: TraceSummary; longest: number; title: string }) {
   const share = (ns: number) => `${Math.min(100, (100 * ns) / Math.max(1, t.wall_ns))}%`;
-  const known = t.evidence !== "none";
+  // A few samples are a bound, not a measurement: nothing to draw.
+  const known = t.evidence === "exact" || (t.evidence === "sampled" && t.samples >= MIN_SAMPLES);
   const low = t.evidence === "exact" ? t.cpu_ns : t.cpu_low_ns;
   const high = t.evidence === "exact" ? t.cpu_ns : t.cpu_high_ns;
   const words = `${title}; ${cpuPercent(t, t.wall_ns) || "unknown share"} of the wall time`;

@@ -53,7 +53,7 @@ function why(row: Row, state: string, evidence: string): string {
   if (state === "cpu") {
     if (evidence !== "sampled") return evidence === "exact" ? "exact, execution trace" : evidence;
     const cpu = cpuText(row);
-    return `${count(row.samples, "sample")}${cpu.interval ? `, 95 % ${duration(row.cpu_low_ns)} to ${duration(row.cpu_high_ns)}` : ""}`;
+    return `${count(row.samples, "sample")}${cpu.interval ? `, ${duration(row.cpu_low_ns)} to ${duration(row.cpu_high_ns)}` : ""}`;
   }
   if (evidence === "inferred") return "inferred from span kind";
   if (evidence === "exact") return "exact, execution trace";

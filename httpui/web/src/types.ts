@@ -7,7 +7,7 @@ export type Evidence = "exact" | "sampled" | "inferred" | "none";
 /** Interval is a half-open stretch of the trace's time, [from, to). */
 export type Interval = readonly [from: number, to: number];
 
-/** CPU is a CPU time with its 95 % interval and what it rests on. */
+/** CPU is a CPU time with its interval and what it rests on. */
 export interface CPU {
   cpu_ns: number;
   cpu_low_ns: number;
@@ -97,6 +97,10 @@ export interface Row extends CPU {
   self_ns: number;
   self?: Interval[] | null;
   total_cpu_ns?: number;
+  total_cpu_low_ns?: number;
+  total_cpu_high_ns?: number;
+  total_samples?: number;
+  total_evidence?: Evidence;
   states?: Record<string, number> | null;
   state_evidence?: Record<string, Evidence> | null;
   critical?: Interval[] | null;

@@ -152,7 +152,7 @@ export function Waterfall({ trace, tree, colours, selected, onSelect, onClose }:
         <div role="columnheader" class="num cpu" title="CPU time of the span itself, without its child spans">
           Self CPU
         </div>
-        <div role="columnheader" class="evidence" title="95 % interval, and what the figure rests on">
+        <div role="columnheader" class="evidence" title="interval, and what the figure rests on">
           Evidence
         </div>
         <div role="columnheader" class="num share" title="Self CPU as a share of the span's wall time">

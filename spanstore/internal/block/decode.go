@@ -24,6 +24,7 @@ type Spans struct {
 	cols     [numCols]ints
 	starts   []int64
 	ends     []int64
+	trace    []int64 // of each span
 	strs     stringTable
 
 	resources []*resource.Resource
@@ -90,13 +91,15 @@ func (s *Spans) readCore() error {
 			return err
 		}
 	}
-	s.starts, s.ends = make([]int64, n), make([]int64, n)
+	s.ends, s.starts, s.trace = s.cols[colEnd].all(nil), s.cols[colDuration].all(nil), s.cols[colTrace].all(nil)
 	at := int64(0)
 	for i := range n {
-		at += s.cols[colEnd].at(i)
-		s.ends[i], s.starts[i] = at, at-s.cols[colDuration].at(i)
-		if t := s.cols[colTrace].at(i); uint64(t) >= uint64(len(s.traceIDs)/16) {
-			return corrupt("span %d names trace %d of %d", i, t, len(s.traceIDs)/16)
+		at += s.ends[i]
+		s.ends[i], s.starts[i] = at, at-s.starts[i]
+	}
+	for i, t := range s.trace {
+		if uint64(t) >= uint64(s.Traces()) {
+			return corrupt("span %d names trace %d of %d", i, t, s.Traces())
 		}
 	}
 	return s.readTables(cs)
@@ -142,7 +145,7 @@ func (s *Spans) Bounds() (least, greatest int64) { return s.f.min, s.f.max }
 
 // MemoryBytes is about what s holds in memory.
 func (s *Spans) MemoryBytes() int {
-	n := 2048 + 16*s.f.count
+	n := 2048 + 24*s.f.count
 	for _, p := range s.f.sections {
 		n += p.rawLen + len(p.data)
 	}
@@ -156,7 +159,7 @@ func (s *Spans) Traces() int { return len(s.traceIDs) / 16 }
 func (s *Spans) TraceID(t int) trace.TraceID { return trace.TraceID(s.traceIDs[16*t:]) }
 
 // Trace returns which of the block's traces span i belongs to.
-func (s *Spans) Trace(i int) int { return int(s.cols[colTrace].at(i)) }
+func (s *Spans) Trace(i int) int { return int(s.trace[i]) }
 
 // FindTrace returns which of the block's traces has the id, or -1.
 func (s *Spans) FindTrace(id trace.TraceID) int {

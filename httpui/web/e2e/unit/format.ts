@@ -71,7 +71,7 @@ test("no CPU figure goes without its evidence", () => {
   same(cpuText(cpu("exact", 63.6)).figure, "63.6 ms");
   const s = cpuText(cpu("sampled", 60, 50, 70, 6));
   same([s.figure, s.interval, s.evidence], ["≈60 ms", "50–70", "6 samples"]);
-  same(s.title, "about 60 ms on CPU, 95 % interval 50 ms to 70 ms, from 6 samples");
+  same(s.title, "about 60 ms on CPU, interval 50 ms to 70 ms, from 6 samples");
   same(cpuText(cpu("sampled", 10, 3, 20, 1)).evidence, "1 sample");
   same(cpuText(cpu("inferred", 4)).figure, "≈4 ms");
 });
