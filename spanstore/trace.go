@@ -148,6 +148,13 @@ type Query struct {
 	// Errors keeps only traces with a span whose status is Error.
 	Errors bool
 
+	// Where holds further conditions. One and the same span of the trace meets
+	// all of them that are about a span, and Service and Name too; see ParseQuery.
+	Where []Condition
+
+	// Order is the order of the list.
+	Order Order
+
 	// Limit is the most summaries that are returned; 0 means 100.
 	Limit int
 
@@ -155,11 +162,31 @@ type Query struct {
 	Cursor string
 }
 
+// Order is an order of a list of traces.
+type Order int
+
+const (
+	// NewestFirst orders by Summary.Start, the latest first, ties by id.
+	NewestFirst Order = iota
+
+	// LongestFirst orders by Summary.Duration, the greatest first, then as
+	// NewestFirst. Unlike that it costs a look at every block in the time range.
+	LongestFirst
+)
+
+// String returns the order as ParseQuery takes it.
+func (o Order) String() string {
+	if o == LongestFirst {
+		return "longest"
+	}
+	return "newest"
+}
+
 // Page is one page of a list of traces.
 type Page struct {
-	Traces []Summary // newest start first
+	Traces []Summary // in the query's order
 
-	// Cursor asks for the next, older page. It is empty on the last one.
+	// Cursor asks for the next page. It is empty on the last one.
 	Cursor string
 
 	// Problems name parts of the store that could not be read, one sentence each.
