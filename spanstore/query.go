@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
@@ -18,15 +20,21 @@ import (
 
 const defaultLimit = 100
 
-// Traces returns summaries of the traces that q selects, newest start first,
-// ties by id. With Service or Errors a trace can be missed whose span that
-// matches ended long before the root began, as clocks that disagree make it. Blocks are read from the newest on, and no further than the page
-// needs; each costs about 0.1 ms unless it is cached.
+// Traces returns summaries of the traces that q selects, in its order. Blocks are
+// read from the newest on, and no further than the page needs; those that the
+// conditions are asked of cost about 0.1 ms each, and are read by several
+// goroutines when there are many. LongestFirst reads all blocks in the time
+// range. It fails with a *QueryError for conditions that make no sense, and with
+// ErrBadCursor.
 func (s *Store) Traces(ctx context.Context, q Query) (*Page, error) {
 	if s == nil {
 		return &Page{}, nil
 	}
-	before, err := parseCursor(q.Cursor)
+	cs, err := q.conditions()
+	if err != nil {
+		return nil, err
+	}
+	after, err := parseCursor(q.Cursor, q.Order)
 	if err != nil {
 		return nil, err
 	}
@@ -37,42 +45,76 @@ func (s *Store) Traces(ctx context.Context, q Query) (*Page, error) {
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
-	return newScan(sn, q, before).run()
+	sc := newScan(sn, q, cs, after)
+	var page []*found
+	if q.Order == LongestFirst {
+		page, err = sc.longest()
+	} else {
+		page, err = sc.newest()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sc.page(page), nil
 }
 
-// position is a place in the order of a list: start descending, id ascending.
+// position is a place in the order of a list: start descending, id ascending;
+// with longest set, duration descending before that.
 type position struct {
-	start int64
-	id    trace.TraceID
+	longest  bool
+	duration time.Duration
+	start    int64
+	id       trace.TraceID
 }
 
 func (p position) compare(o position) int {
+	if p.longest {
+		if c := cmp.Compare(o.duration, p.duration); c != 0 {
+			return c
+		}
+	}
 	return cmp.Or(cmp.Compare(o.start, p.start), slices.Compare(p.id[:], o.id[:]))
 }
 
-// newest lies before every trace.
-var newest = position{start: math.MaxInt64}
+// first lies before every trace.
+func first(o Order) position {
+	return position{longest: o == LongestFirst, duration: math.MaxInt64, start: math.MaxInt64}
+}
 
-func (p position) cursor() string { return fmt.Sprintf("%d-%s", p.start, p.id) }
+func (p position) cursor() string {
+	if p.longest {
+		return fmt.Sprintf("%d-%d-%s", p.duration, p.start, p.id)
+	}
+	return fmt.Sprintf("%d-%s", p.start, p.id)
+}
 
-func parseCursor(s string) (position, error) {
+// A cursor has the length that the greatest durations and starts before 1970
+// need, and no more.
+var cursorForm = regexp.MustCompile(`^(?:([0-9]{1,19})-)?(-?[0-9]{1,19})-([0-9a-f]{32})$`)
+
+func parseCursor(s string, o Order) (position, error) {
+	p := first(o)
 	if s == "" {
-		return newest, nil
+		return p, nil
 	}
-	bad := fmt.Errorf("%w %q: leave it out to start at the newest trace", ErrBadCursor, s)
-	cut := strings.LastIndexByte(s, '-')
-	if cut < 0 {
-		return newest, bad
+	bad := fmt.Errorf("%w %q: leave it out to start at the first trace", ErrBadCursor, s)
+	m := cursorForm.FindStringSubmatch(s)
+	if m == nil || (m[1] != "") != p.longest {
+		return p, bad
 	}
-	start, err := strconv.ParseInt(s[:cut], 10, 64)
-	if err != nil {
-		return newest, bad
+	var err error
+	if p.longest {
+		var d int64
+		if d, err = strconv.ParseInt(m[1], 10, 64); err != nil {
+			return p, bad
+		}
+		p.duration = time.Duration(d)
 	}
-	id, err := hex.DecodeString(s[cut+1:])
-	if err != nil || len(id) != 16 {
-		return newest, bad
+	if p.start, err = strconv.ParseInt(m[2], 10, 64); err != nil {
+		return p, bad
 	}
-	return position{start, trace.TraceID(id)}, nil
+	hex.Decode(p.id[:], []byte(m[3]))
+	return p, nil
 }
 
 // found gathers what is known of one trace.
@@ -80,13 +122,14 @@ type found struct {
 	id          trace.TraceID
 	spans, errs int
 	services    []string
-	matched     bool // a span has the service and name that the query asks for
 
 	root, first rootSpan // first is the earliest span, should no root come
 	hasRoot     bool
 	latest      int64 // greatest end
-	complete    bool
-	blocks      []int // the places of the blocks that were added
+
+	place    int32 // of a block that holds a part of it
+	adding   bool  // its blocks are being read
+	complete bool  // they were
 }
 
 type rootSpan struct {
@@ -94,48 +137,41 @@ type rootSpan struct {
 	service, name string
 }
 
-// position is where the trace stands in the list, as far as is known.
-func (f *found) position() position {
+func (f *found) start() int64 {
 	if f.hasRoot {
-		return position{f.root.start, f.id}
+		return f.root.start
 	}
-	return position{f.first.start, f.id}
+	return f.first.start
 }
 
-// scan answers one query. It folds blocks into traces from the newest block on.
-// A trace that no block so far has told of has spans only in blocks that end no
-// later than the frontier, so it did not start later either: once a page's worth
-// of traces start after the frontier, they are the page.
+// position is where a complete trace stands in the list.
+func (sc *scan) position(f *found) position {
+	return position{sc.after.longest, f.duration(), f.start(), f.id}
+}
+
+// scan answers one query: it looks for spans that meet the conditions, block by
+// block, then reads the whole traces that those belong to.
 type scan struct {
 	sn     *snapshot
 	q      Query
+	cs     *conditions
 	from   int64 // q.From and q.To in Unix nanoseconds
 	to     int64
-	before position
+	after  position
 	blocks []scanBlock // the one with the latest end first
-	done   int         // the blocks before this place were looked at
+	index  placeIndex
+	done   int // the blocks before this place were looked at
 	found  map[trace.TraceID]*found
 	names  map[string]string
+	ahead  int // how many blocks the next search may read at once
+	usage  usageLookup
 }
 
-// scanBlock is a block in memory or on disk.
-type scanBlock struct {
-	max  int64
-	info *blockInfo   // nil in memory
-	mem  *block.Spans // nil on disk
-}
-
-func (b scanBlock) spans(sn *snapshot) *block.Spans {
-	if b.mem != nil {
-		return b.mem
-	}
-	return sn.spans(b.info)
-}
-
-func newScan(sn *snapshot, q Query, before position) *scan {
+func newScan(sn *snapshot, q Query, cs *conditions, after position) *scan {
 	sc := &scan{
-		sn: sn, q: q, before: before, from: math.MinInt64, to: math.MaxInt64,
-		found: map[trace.TraceID]*found{}, names: map[string]string{},
+		sn: sn, q: q, cs: cs, after: after, from: math.MinInt64, to: math.MaxInt64,
+		blocks: sn.scanBlocks(), found: map[trace.TraceID]*found{}, names: map[string]string{},
+		usage: usageLookup{sn: sn},
 	}
 	if !q.From.IsZero() {
 		sc.from = block.UnixNano(q.From)
@@ -143,29 +179,32 @@ func newScan(sn *snapshot, q Query, before position) *scan {
 	if !q.To.IsZero() {
 		sc.to = block.UnixNano(q.To)
 	}
-	for _, v := range sn.views {
-		if b := sn.view(v); b != nil {
-			_, greatest := b.Bounds()
-			sc.blocks = append(sc.blocks, scanBlock{max: greatest, mem: b})
-		}
+	if !cs.ofSpans() && sc.failedOnly() {
+		// A trace with errors is one with a span that has failed.
+		cs.span = append(cs.span, term{of: ofStatus, set: 1 << codes.Error})
 	}
-	for _, info := range sn.infos {
-		sc.blocks = append(sc.blocks, scanBlock{max: info.max, info: info})
-	}
-	slices.SortStableFunc(sc.blocks, func(a, b scanBlock) int { return cmp.Compare(b.max, a.max) })
+	sc.index = newPlaceIndex(sc.blocks)
 	return sc
 }
 
-func (sc *scan) run() (*Page, error) {
-	var page []*found
-	for i, b := range sc.blocks {
+// failedOnly reports whether no trace without an error is asked for.
+func (sc *scan) failedOnly() bool {
+	return sc.q.Errors || slices.ContainsFunc(sc.cs.trace, func(t term) bool {
+		return t.of == ofTraceErrors && !t.meets(0)
+	})
+}
+
+// newest returns the traces of a page, and one more if there is one.
+//
+// A trace whose start or root is in no block so far has that in a block that
+// ends no later than the frontier, so it did not start later either: once a
+// page's worth of traces start after the frontier, they are the page.
+func (sc *scan) newest() (page []*found, err error) {
+	for i := range sc.blocks {
 		if err := sc.sn.err(); err != nil {
 			return nil, err
 		}
-		if sc.wanted(b) {
-			sc.fold(i, nil)
-		}
-		sc.done = i + 1
+		sc.visit(i)
 		frontier := int64(math.MinInt64)
 		if i+1 < len(sc.blocks) {
 			frontier = sc.blocks[i+1].max
@@ -177,47 +216,117 @@ func (sc *scan) run() (*Page, error) {
 			}
 		}
 	}
-	if err := sc.sn.err(); err != nil {
-		return nil, err
-	}
-	return sc.page(page), nil
+	return page, sc.sn.err()
 }
 
-// wanted reports whether the block may hold the span that makes a trace match.
-func (sc *scan) wanted(b scanBlock) bool {
-	switch {
-	case b.info == nil:
-		return true
-	case b.info.min > min(sc.before.start, sc.to):
-		return false // all its traces that start early enough have spans elsewhere
-	case sc.q.Service != "" && !slices.Contains(b.info.services, sc.q.Service):
-		return false
-	case sc.q.Errors && b.info.errors == 0:
-		return false
+// visit finds the traces that the block at a place has a part of and that have
+// spans that meet the conditions, there or elsewhere.
+func (sc *scan) visit(i int) {
+	sc.done = i + 1
+	b := &sc.blocks[i]
+	if sc.tooLate(b) {
+		return
 	}
-	return true
+	for _, h := range sc.hits(i) {
+		sc.ensure(h.id, i)
+	}
+	if !sc.cs.ofSpans() {
+		return // whatever is in a block was found there
+	}
+	for _, fp := range b.fingerprints() {
+		for _, j := range sc.index.shared(fp) {
+			if int(j) == i {
+				continue
+			}
+			hits := sc.hits(int(j))
+			at, _ := slices.BinarySearchFunc(hits, fp, func(h hit, fp uint32) int { return cmp.Compare(h.fp, fp) })
+			for ; at < len(hits) && hits[at].fp == fp; at++ {
+				sc.ensure(hits[at].id, int(j))
+			}
+		}
+	}
 }
 
-// fold adds the spans of the block at a place to what is known; only those of
-// one trace when that is given.
-func (sc *scan) fold(place int, only *found) {
+// tooLate reports whether everything in a block starts after the page: the
+// traces of the page that have a part of it have their start elsewhere.
+func (sc *scan) tooLate(b *scanBlock) bool {
+	to := sc.to
+	if !sc.after.longest {
+		to = min(to, sc.after.start)
+	}
+	return b.min > to
+}
+
+func (sc *scan) ensure(id trace.TraceID, place int) {
+	if sc.found[id] == nil {
+		sc.found[id] = &found{id: id, latest: math.MinInt64, place: int32(place)}
+	}
+}
+
+// settled returns the traces of the page, in order, as far as they are certain:
+// matching, and later than the frontier. What cannot come into any page is
+// forgotten.
+func (sc *scan) settled(frontier int64) (out []*found) {
+	sc.complete()
+	for id, f := range sc.found {
+		switch sure := f.start() > frontier || frontier == math.MinInt64; {
+		case !sure:
+		case sc.matches(f):
+			out = append(out, f)
+		case sc.lastPlace(f) < sc.done:
+			delete(sc.found, id) // no block to come finds it again
+		}
+	}
+	sc.sort(out)
+	return out
+}
+
+func (sc *scan) sort(list []*found) {
+	slices.SortFunc(list, func(a, b *found) int { return sc.position(a).compare(sc.position(b)) })
+}
+
+func (sc *scan) lastPlace(f *found) int {
+	last := f.place
+	for _, p := range sc.index.shared(fingerprint(f.id)) {
+		last = max(last, p)
+	}
+	return int(last)
+}
+
+// complete reads all parts of the traces that were found, each block once.
+func (sc *scan) complete() {
+	var places []int32
+	var begun []*found
+	for _, f := range sc.found {
+		if f.complete {
+			continue
+		}
+		f.adding = true
+		begun = append(begun, f)
+		places = append(places, f.place)
+		places = append(places, sc.index.shared(fingerprint(f.id))...)
+	}
+	slices.Sort(places)
+	for _, p := range slices.Compact(places) {
+		sc.fold(int(p))
+	}
+	for _, f := range begun {
+		f.adding, f.complete = false, true
+		if f.spans == 0 {
+			delete(sc.found, f.id) // evicted meanwhile
+		}
+	}
+}
+
+// fold adds the spans of the block at a place to the traces that are being read.
+func (sc *scan) fold(place int) {
 	b := sc.blocks[place].spans(sc.sn)
 	if b == nil {
 		return
 	}
 	at := make([]*found, b.Traces())
 	for t := range at {
-		id := b.TraceID(t)
-		if only != nil && id != only.id {
-			continue
-		}
-		f := sc.found[id]
-		if f == nil {
-			f = &found{id: id, latest: math.MinInt64}
-			sc.found[id] = f
-		}
-		if !slices.Contains(f.blocks, place) {
-			f.blocks = append(f.blocks, place)
+		if f := sc.found[b.TraceID(t)]; f != nil && f.adding {
 			at[t] = f
 		}
 	}
@@ -245,8 +354,6 @@ func (sc *scan) add(f *found, b *block.Spans, i int) {
 	if at, ok := slices.BinarySearch(f.services, service); !ok {
 		f.services = slices.Insert(f.services, at, service)
 	}
-	q := &sc.q
-	f.matched = f.matched || (q.Service == "" || q.Service == service) && (q.Name == "" || q.Name == name)
 }
 
 // own returns s in memory of the query's own, so that names do not keep whole
@@ -260,80 +367,45 @@ func (sc *scan) own(s string) string {
 	return o
 }
 
-// settled returns the traces of the page, in order, as far as they are certain:
-// complete, matching, and later than the frontier. What cannot come into any
-// page is forgotten.
-func (sc *scan) settled(frontier int64) (out []*found) {
-	for id, f := range sc.found {
-		// A block that was passed over may hold the root of a trace, which then
-		// starts later than its spans so far.
-		sure := f.position().start > frontier || frontier == math.MinInt64
-		if !sure && (f.complete || !sc.passedOver()) {
-			continue
-		}
-		sc.finish(f)
-		sure = f.position().start > frontier || frontier == math.MinInt64
-		switch {
-		case sure && sc.matches(f):
-			out = append(out, f)
-		case sure && !sc.ahead(f):
-			delete(sc.found, id)
-		}
-	}
-	slices.SortFunc(out, func(a, b *found) int { return a.position().compare(b.position()) })
-	return out
-}
-
-// passedOver reports whether the query skips blocks for what is in them.
-func (sc *scan) passedOver() bool { return sc.q.Service != "" || sc.q.Errors }
-
-// ahead reports whether a block that the scan has yet to come to holds spans of
-// the trace, which would be found again.
-func (sc *scan) ahead(f *found) bool {
-	return slices.ContainsFunc(f.blocks, func(place int) bool { return place >= sc.done })
-}
-
-// finish reads the parts of a trace in blocks that the scan has passed over or
-// not come to.
-func (sc *scan) finish(f *found) {
-	if f.complete {
-		return
-	}
-	f.complete = true
-	fp := fingerprint(f.id)
-	for place, b := range sc.blocks {
-		if !slices.Contains(f.blocks, place) && (b.info == nil || b.info.mayHold(fp)) {
-			sc.fold(place, f)
-		}
-	}
-}
-
+// matches reports whether a complete trace, which has a span that meets the
+// conditions on spans, belongs to this page or a later one.
 func (sc *scan) matches(f *found) bool {
-	p := f.position()
-	return f.matched && p.compare(sc.before) > 0 && p.start >= sc.from && p.start < sc.to &&
-		f.duration() >= sc.q.MinDuration && (!sc.q.Errors || f.errs > 0)
+	if start := f.start(); start < sc.from || start >= sc.to || sc.position(f).compare(sc.after) <= 0 ||
+		f.duration() < sc.q.MinDuration || sc.q.Errors && f.errs == 0 {
+		return false
+	}
+	for i := range sc.cs.trace {
+		t, holds := &sc.cs.trace[i], false
+		switch t.of {
+		case ofTraceDuration:
+			holds = t.meets(int64(f.duration()))
+		case ofTraceErrors:
+			holds = t.meets(int64(f.errs))
+		case ofTraceSpans:
+			holds = t.meets(int64(f.spans))
+		case ofTraceCPU:
+			holds = sc.usage.traceMeets(t, f)
+		}
+		if !holds {
+			return false
+		}
+	}
+	return true
 }
 
 // duration is 0 for a trace whose times are not known.
 func (f *found) duration() time.Duration {
-	start, end := f.first.start, f.latest
 	if f.hasRoot {
-		start, end = f.root.start, f.root.end
+		return time.Duration(wall(f.root.start, f.root.end))
 	}
-	if start == block.ZeroTime || end == block.ZeroTime || end < start {
-		return 0
-	}
-	if d := end - start; d >= 0 {
-		return time.Duration(d)
-	}
-	return math.MaxInt64 // some centuries more than can be told
+	return time.Duration(wall(f.first.start, f.latest))
 }
 
 func (sc *scan) page(list []*found) *Page {
 	p := &Page{}
 	if len(list) > sc.q.Limit {
 		list = list[:sc.q.Limit]
-		p.Cursor = list[len(list)-1].position().cursor()
+		p.Cursor = sc.position(list[len(list)-1]).cursor()
 	}
 	for _, f := range list {
 		head := f.first

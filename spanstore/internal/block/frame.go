@@ -68,7 +68,7 @@ func NewCodec() (*Codec, error) {
 		return nil, fmt.Errorf("make zstd encoder: %w", err)
 	}
 	dec, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderConcurrency(0), // searches unpack on every processor; made when first used
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxMemory(maxRaw))
 	if err != nil {

@@ -1,0 +1,261 @@
+package spanstore
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
+)
+
+// scanBlock is a block in memory or on disk.
+type scanBlock struct {
+	min, max int64
+	info     *blockInfo   // nil in memory
+	mem      *block.Spans // nil on disk
+	fps      []uint32     // of one in memory
+
+	searched bool
+	hits     []hit // the traces with a span that meets the conditions, by fingerprint
+}
+
+// hit is a trace that has a span which meets the conditions.
+type hit struct {
+	fp uint32
+	id trace.TraceID
+}
+
+// scanBlocks returns all blocks of spans, the one with the latest end first.
+func (sn *snapshot) scanBlocks() (blocks []scanBlock) {
+	for _, v := range sn.views {
+		if b := sn.view(v); b != nil {
+			least, greatest := b.Bounds()
+			blocks = append(blocks, scanBlock{
+				min: least, max: greatest, mem: b, fps: sortedFingerprints(b.Traces(), b.TraceID),
+			})
+		}
+	}
+	for _, info := range sn.infos {
+		blocks = append(blocks, scanBlock{min: info.min, max: info.max, info: info})
+	}
+	slices.SortStableFunc(blocks, func(a, b scanBlock) int { return cmp.Compare(b.max, a.max) })
+	return blocks
+}
+
+func (b *scanBlock) spans(sn *snapshot) *block.Spans {
+	if b.mem != nil {
+		return b.mem
+	}
+	return sn.spans(b.info)
+}
+
+func (b *scanBlock) fingerprints() []uint32 {
+	if b.info == nil {
+		return b.fps
+	}
+	return b.info.traces
+}
+
+// placeIndex tells in which blocks of a scan the parts of a trace are. Nearly
+// all traces are in one block: only the others are in it.
+type placeIndex map[uint32][]int32
+
+func newPlaceIndex(blocks []scanBlock) placeIndex {
+	// Two bits for each of a few million values of a fingerprint's hash say
+	// whether it was met once and twice. What is wrong about that is sorted out
+	// by the second pass.
+	const bits = 1 << 22
+	once, twice := make([]uint64, bits/64), make([]uint64, bits/64)
+	for i := range blocks {
+		for _, fp := range blocks[i].fingerprints() {
+			at, bit := fp%bits/64, uint64(1)<<(fp%64)
+			twice[at] |= once[at] & bit
+			once[at] |= bit
+		}
+	}
+	ix := placeIndex{}
+	for i := range blocks {
+		for _, fp := range blocks[i].fingerprints() {
+			if twice[fp%bits/64]>>(fp%64)&1 != 0 {
+				ix[fp] = append(ix[fp], int32(i))
+			}
+		}
+	}
+	return ix
+}
+
+// shared returns the places of all blocks that may hold parts of a trace, if
+// they are more than one.
+func (ix placeIndex) shared(fp uint32) []int32 {
+	if places := ix[fp]; len(places) > 1 {
+		return places
+	}
+	return nil
+}
+
+// maxAhead bounds the blocks that are searched before it is known whether the
+// page needs them: 128 are about 10 ms of two processors' time.
+const maxAhead = 128
+
+// hits returns the traces with spans in the block at a place that meet the
+// conditions. Blocks that the scan comes to next are searched with it.
+func (sc *scan) hits(place int) []hit {
+	if b := &sc.blocks[place]; b.searched || !sc.mayHold(b) {
+		return b.hits
+	}
+	if !sc.cs.ofSpans() {
+		sc.blocks[place].takeAll(sc.sn)
+		return sc.blocks[place].hits
+	}
+	work := []int{place}
+	sc.ahead = min(max(2*sc.ahead, 1), maxAhead)
+	for i := place + 1; i < len(sc.blocks) && len(work) < sc.ahead && sc.blocks[i].max >= sc.from; i++ {
+		if b := &sc.blocks[i]; !b.searched && !sc.tooLate(b) && sc.mayHold(b) {
+			work = append(work, i)
+		}
+	}
+	sc.search(work)
+	return sc.blocks[place].hits
+}
+
+func (sc *scan) mayHold(b *scanBlock) bool { return b.info == nil || sc.cs.mayHold(b.info) }
+
+// takeAll makes a hit of every trace of the block.
+func (b *scanBlock) takeAll(sn *snapshot) {
+	b.searched = true
+	spans := b.spans(sn)
+	if spans == nil {
+		return
+	}
+	for t := range spans.Traces() {
+		b.addHit(spans.TraceID(t))
+	}
+	b.sortHits()
+}
+
+func (b *scanBlock) addHit(id trace.TraceID) { b.hits = append(b.hits, hit{fingerprint(id), id}) }
+
+func (b *scanBlock) sortHits() {
+	slices.SortFunc(b.hits, func(x, y hit) int { return cmp.Compare(x.fp, y.fp) })
+}
+
+// searched is what a search found in a block.
+type searched struct {
+	err   error
+	spans []spanRef // instead of hits, where usage decides
+}
+
+// spanRef is a span whose usage is to be looked at.
+type spanRef struct {
+	trace      trace.TraceID
+	span       trace.SpanID
+	start, end int64
+}
+
+// search asks the conditions of the blocks at some places.
+func (sc *scan) search(places []int) {
+	results := make([]searched, len(places))
+	eachBlock(sc.sn, len(places), func() func(int) {
+		m := matcher{cs: sc.cs}
+		sn := block.NewScanner(sc.sn.s.codec)
+		return func(i int) { results[i] = sc.searchBlock(&m, sn, &sc.blocks[places[i]]) }
+	})
+	for i, r := range results {
+		b := &sc.blocks[places[i]]
+		b.searched = true
+		if r.err != nil && b.info != nil {
+			sc.sn.problem(b.info, r.err)
+		}
+		if len(sc.cs.usage) > 0 {
+			sc.usage.filter(sc.cs.usage, b, r.spans)
+		}
+	}
+}
+
+// eachBlock calls what work returns for 0 to n-1, from as many goroutines as
+// there are processors; work is called once for each of them. It ends early
+// when the query is given up.
+func eachBlock(sn *snapshot, n int, work func() func(int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	if workers <= 1 {
+		do := work()
+		for i := 0; i < n && sn.ctx.Err() == nil; i++ {
+			do(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			do := work()
+			for sn.ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// searchBlock asks the conditions of one block.
+func (sc *scan) searchBlock(m *matcher, scanner *block.Scanner, b *scanBlock) (r searched) {
+	c, err := b.columns(sc.sn, scanner)
+	if err != nil {
+		return searched{err: err}
+	}
+	spans := m.match(c)
+	if spans != nil && len(sc.cs.usage) > 0 {
+		r.spans = spanRefs(c, spans)
+	} else if spans != nil {
+		b.takeHits(c, spans)
+	}
+	r.err = c.Err()
+	return r
+}
+
+// columns opens a block's columns.
+func (b *scanBlock) columns(sn *snapshot, scanner *block.Scanner) (*block.Columns, error) {
+	if b.mem != nil {
+		return b.mem.Columns(), nil
+	}
+	if spans, ok := sn.s.cache.get(b.info).(*block.Spans); ok {
+		return spans.Columns(), nil
+	}
+	data, err := b.info.seg.read(b.info.seq)
+	if err != nil {
+		return nil, err
+	}
+	return scanner.Open(data)
+}
+
+// takeHits makes hits of the traces that the marked spans belong to.
+func (b *scanBlock) takeHits(c *block.Columns, spans []bool) {
+	ids := c.IDs()
+	seen := make([]bool, ids.Traces())
+	for i, t := range c.Traces(nil) {
+		if spans[i] && int(t) < len(seen) && !seen[t] {
+			seen[t] = true
+			b.addHit(ids.Trace(t))
+		}
+	}
+	b.sortHits()
+}
+
+func spanRefs(c *block.Columns, spans []bool) (refs []spanRef) {
+	ids := c.IDs()
+	starts, ends := c.Times()
+	for i, t := range c.Traces(nil) {
+		if spans[i] {
+			refs = append(refs, spanRef{ids.Trace(t), ids.Span(i), starts[i], ends[i]})
+		}
+	}
+	return refs
+}
