@@ -144,9 +144,15 @@ func (f *found) start() int64 {
 	return f.first.start
 }
 
-// position is where a complete trace stands in the list.
-func (sc *scan) position(f *found) position {
-	return position{sc.after.longest, f.duration(), f.start(), f.id}
+// figures returns what decides about a complete trace.
+func (f *found) figures() figures {
+	g := figures{id: f.id, start: f.start(), first: f.first.start, latest: f.latest, spans: f.spans, errs: f.errs, place: f.place}
+	from, to := g.first, g.latest
+	if f.hasRoot {
+		from, to = f.root.start, f.root.end
+	}
+	g.duration = time.Duration(wall(from, to))
+	return g
 }
 
 // scan answers one query: it looks for spans that meet the conditions, block by
@@ -228,7 +234,7 @@ func (sc *scan) visit(i int) {
 		return
 	}
 	for _, h := range sc.hits(i) {
-		sc.ensure(h.id, i)
+		sc.ensure(h, i)
 	}
 	if !sc.cs.ofSpans() {
 		return // whatever is in a block was found there
@@ -241,7 +247,7 @@ func (sc *scan) visit(i int) {
 			hits := sc.hits(int(j))
 			at, _ := slices.BinarySearchFunc(hits, fp, func(h hit, fp uint32) int { return cmp.Compare(h.fp, fp) })
 			for ; at < len(hits) && hits[at].fp == fp; at++ {
-				sc.ensure(hits[at].id, int(j))
+				sc.ensure(hits[at], int(j))
 			}
 		}
 	}
@@ -257,8 +263,11 @@ func (sc *scan) tooLate(b *scanBlock) bool {
 	return b.min > to
 }
 
-func (sc *scan) ensure(id trace.TraceID, place int) {
-	if sc.found[id] == nil {
+func (sc *scan) ensure(h hit, place int) {
+	if sc.after.longest && len(sc.index.shared(h.fp)) == 0 {
+		return // the block's figures have it whole
+	}
+	if id := h.id; sc.found[id] == nil {
 		sc.found[id] = &found{id: id, latest: math.MinInt64, place: int32(place)}
 	}
 }
@@ -271,18 +280,14 @@ func (sc *scan) settled(frontier int64) (out []*found) {
 	for id, f := range sc.found {
 		switch sure := f.start() > frontier || frontier == math.MinInt64; {
 		case !sure:
-		case sc.matches(f):
+		case sc.matches(f.figures()):
 			out = append(out, f)
 		case sc.lastPlace(f) < sc.done:
 			delete(sc.found, id) // no block to come finds it again
 		}
 	}
-	sc.sort(out)
+	slices.SortFunc(out, func(a, b *found) int { return sc.position(a.figures()).compare(sc.position(b.figures())) })
 	return out
-}
-
-func (sc *scan) sort(list []*found) {
-	slices.SortFunc(list, func(a, b *found) int { return sc.position(a).compare(sc.position(b)) })
 }
 
 func (sc *scan) lastPlace(f *found) int {
@@ -367,18 +372,18 @@ func (sc *scan) own(s string) string {
 	return o
 }
 
-// matches reports whether a complete trace, which has a span that meets the
-// conditions on spans, belongs to this page or a later one.
-func (sc *scan) matches(f *found) bool {
-	if start := f.start(); start < sc.from || start >= sc.to || sc.position(f).compare(sc.after) <= 0 ||
-		f.duration() < sc.q.MinDuration || sc.q.Errors && f.errs == 0 {
+// matches reports whether a trace that has a span which meets the conditions on
+// spans belongs to this page or a later one.
+func (sc *scan) matches(f figures) bool {
+	if f.start < sc.from || f.start >= sc.to || sc.position(f).compare(sc.after) <= 0 ||
+		f.duration < sc.q.MinDuration || sc.q.Errors && f.errs == 0 {
 		return false
 	}
 	for i := range sc.cs.trace {
 		t, holds := &sc.cs.trace[i], false
 		switch t.of {
 		case ofTraceDuration:
-			holds = t.meets(int64(f.duration()))
+			holds = t.meets(int64(f.duration))
 		case ofTraceErrors:
 			holds = t.meets(int64(f.errs))
 		case ofTraceSpans:
@@ -393,19 +398,11 @@ func (sc *scan) matches(f *found) bool {
 	return true
 }
 
-// duration is 0 for a trace whose times are not known.
-func (f *found) duration() time.Duration {
-	if f.hasRoot {
-		return time.Duration(wall(f.root.start, f.root.end))
-	}
-	return time.Duration(wall(f.first.start, f.latest))
-}
-
 func (sc *scan) page(list []*found) *Page {
 	p := &Page{}
 	if len(list) > sc.q.Limit {
 		list = list[:sc.q.Limit]
-		p.Cursor = sc.position(list[len(list)-1]).cursor()
+		p.Cursor = sc.position(list[len(list)-1].figures()).cursor()
 	}
 	for _, f := range list {
 		head := f.first
@@ -414,7 +411,7 @@ func (sc *scan) page(list []*found) *Page {
 		}
 		p.Traces = append(p.Traces, Summary{
 			TraceID: f.id, Service: head.service, Name: head.name,
-			Start: block.FromUnixNano(head.start), Rootless: !f.hasRoot, Duration: f.duration(),
+			Start: block.FromUnixNano(head.start), Rootless: !f.hasRoot, Duration: f.figures().duration,
 			Spans: f.spans, Errors: f.errs, Services: f.services,
 		})
 	}

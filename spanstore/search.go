@@ -20,7 +20,8 @@ type scanBlock struct {
 	fps      []uint32     // of one in memory
 
 	searched bool
-	hits     []hit // the traces with a span that meets the conditions, by fingerprint
+	hits     []hit     // the traces with a span that meets the conditions, by fingerprint
+	whole    []figures // of those of them that have no part elsewhere, for LongestFirst
 }
 
 // hit is a trace that has a span which meets the conditions.
@@ -107,7 +108,7 @@ func (sc *scan) hits(place int) []hit {
 	if b := &sc.blocks[place]; b.searched || !sc.mayHold(b) {
 		return b.hits
 	}
-	if !sc.cs.ofSpans() {
+	if !sc.cs.ofSpans() && !sc.after.longest {
 		sc.blocks[place].takeAll(sc.sn)
 		return sc.blocks[place].hits
 	}
@@ -211,11 +212,15 @@ func (sc *scan) searchBlock(m *matcher, scanner *block.Scanner, b *scanBlock) (r
 	if err != nil {
 		return searched{err: err}
 	}
-	spans := m.match(c)
-	if spans != nil && len(sc.cs.usage) > 0 {
-		r.spans = spanRefs(c, spans)
-	} else if spans != nil {
-		b.takeHits(c, spans)
+	if spans := m.match(c); spans != nil {
+		if len(sc.cs.usage) > 0 {
+			r.spans = spanRefs(c, spans)
+		} else {
+			b.takeHits(c, spans)
+		}
+		if sc.after.longest {
+			sc.weigh(c, b, spans)
+		}
 	}
 	r.err = c.Err()
 	return r

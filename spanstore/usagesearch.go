@@ -62,9 +62,6 @@ func (t *term) meetsUsage(u measured, start, end int64) bool {
 
 // filter keeps those spans whose usage meets the terms, as hits of the block.
 func (l *usageLookup) filter(terms []term, b *scanBlock, spans []spanRef) {
-	if len(spans) == 0 {
-		return
-	}
 	least, most := int64(math.MaxInt64), int64(math.MinInt64)
 	var fps []uint32
 	for i, s := range spans {
@@ -90,6 +87,7 @@ func (l *usageLookup) filter(terms []term, b *scanBlock, spans []spanRef) {
 		}
 	}
 	b.sortHits()
+	b.whole = slices.DeleteFunc(b.whole, func(f figures) bool { return !seen[f.id] })
 }
 
 func (t *usageTable) add(cpu, late int64, s spanRef) (int64, int64) {
@@ -105,9 +103,9 @@ func (t *usageTable) add(cpu, late int64, s spanRef) (int64, int64) {
 }
 
 // traceMeets reports whether the CPU time of a whole trace meets t.
-func (l *usageLookup) traceMeets(t *term, f *found) bool {
-	tables := l.tables(f.first.start, f.latest, []uint32{fingerprint(f.id)})
-	u := measured{covered: covers(coverage(tables), f.first.start, f.latest)}
+func (l *usageLookup) traceMeets(t *term, f figures) bool {
+	tables := l.tables(f.first, f.latest, []uint32{fingerprint(f.id)})
+	u := measured{covered: covers(coverage(tables), f.first, f.latest)}
 	for _, table := range tables {
 		for i := range table.records {
 			if r := &table.records[i]; r.trace == f.id {
@@ -115,7 +113,7 @@ func (l *usageLookup) traceMeets(t *term, f *found) bool {
 			}
 		}
 	}
-	return t.meetsUsage(u, 0, int64(f.duration()))
+	return t.meetsUsage(u, 0, int64(f.duration))
 }
 
 // tables returns the usage that overlaps a stretch of time, or has a trace of
