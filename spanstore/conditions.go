@@ -359,8 +359,8 @@ func (v *valueTest) matchInt(i int64) bool {
 }
 
 func (v *valueTest) matchFloat(f float64) bool {
-	if v.ofText() {
-		return v.matchText(strconv.FormatFloat(f, 'g', -1, 64))
+	if v.ofText() || v.op == OpEqual && (math.IsInf(f, 0) || math.IsNaN(f)) {
+		return v.matchText(strconv.FormatFloat(f, 'g', -1, 64)) // +Inf, -Inf, NaN
 	}
 	return v.matchNumber(number{f: f})
 }

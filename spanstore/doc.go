@@ -77,7 +77,7 @@
 //
 // A summary is version byte 1; kind byte (1 spans, 2 usage); count uvarint;
 // least start, greatest end and longest duration varint, in nanoseconds; spans
-// with status Error uvarint; the services, each as length uvarint and bytes,
+// with status Error and spans without a start or an end uvarint; the services, each as length uvarint and bytes,
 // their number uvarint before them; the sorted fingerprints of the traces,
 // uint32 little endian each, their number uvarint before them; CRC-32C of all
 // that, uint32 little endian.

@@ -214,10 +214,14 @@ func (t *term) mayStandIn(c *block.Columns) bool {
 	if !c.MayHold(t.key) {
 		return false
 	}
-	if v.op == OpEqual && !v.negate && !v.isNum && v.text != "true" && v.text != "false" {
-		return c.MayHold(v.text)
+	if v.op != OpEqual || v.negate || v.isNum {
+		return true
 	}
-	return true
+	switch v.text {
+	case "true", "false", "+Inf", "-Inf", "NaN":
+		return true // these are not kept as texts
+	}
+	return c.MayHold(v.text)
 }
 
 // absent marks what t makes of a block in which nothing of it stands.

@@ -86,7 +86,7 @@ type pendingUsage struct {
 func (s *Store) encodeBlock(seq uint64, enc *block.Encoder) encodedBlock {
 	info := &blockInfo{
 		seq: seq, kind: block.KindSpans, count: enc.Len(),
-		longest: enc.Longest(), errors: enc.Errors(), services: enc.Services(),
+		longest: enc.Longest(), errors: enc.Errors(), untimed: enc.Untimed(), services: enc.Services(),
 		traces: sortedFingerprints(enc.Traces(), enc.TraceID),
 	}
 	info.min, info.max = enc.Bounds()

@@ -260,7 +260,7 @@ func (sc *scan) tooLate(b *scanBlock) bool {
 	if !sc.after.longest {
 		to = min(to, sc.after.start)
 	}
-	return b.min > to
+	return b.min > to && !b.untimed // a trace without a start comes last
 }
 
 func (sc *scan) ensure(h hit, place int) {

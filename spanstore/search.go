@@ -15,6 +15,7 @@ import (
 // scanBlock is a block in memory or on disk.
 type scanBlock struct {
 	min, max int64
+	untimed  bool         // it has spans without a start or an end
 	info     *blockInfo   // nil in memory
 	mem      *block.Spans // nil on disk
 	fps      []uint32     // of one in memory
@@ -36,12 +37,12 @@ func (sn *snapshot) scanBlocks() (blocks []scanBlock) {
 		if b := sn.view(v); b != nil {
 			least, greatest := b.Bounds()
 			blocks = append(blocks, scanBlock{
-				min: least, max: greatest, mem: b, fps: sortedFingerprints(b.Traces(), b.TraceID),
+				min: least, max: greatest, untimed: true, mem: b, fps: sortedFingerprints(b.Traces(), b.TraceID),
 			})
 		}
 	}
 	for _, info := range sn.infos {
-		blocks = append(blocks, scanBlock{min: info.min, max: info.max, info: info})
+		blocks = append(blocks, scanBlock{min: info.min, max: info.max, untimed: info.untimed > 0, info: info})
 	}
 	slices.SortStableFunc(blocks, func(a, b scanBlock) int { return cmp.Compare(b.max, a.max) })
 	return blocks

@@ -21,6 +21,7 @@ type blockInfo struct {
 	min, max int64 // Unix nanoseconds: of spans, or of windows
 	longest  int64 // greatest duration of a span
 	errors   int
+	untimed  int // spans without a start or an end, which min and max leave out
 	services []string
 	traces   []uint32 // fingerprints of the traces in it, sorted
 
@@ -64,6 +65,7 @@ func (b *blockInfo) encode() []byte {
 	out = binary.AppendVarint(out, b.max)
 	out = binary.AppendVarint(out, b.longest)
 	out = binary.AppendUvarint(out, uint64(b.errors))
+	out = binary.AppendUvarint(out, uint64(b.untimed))
 	out = binary.AppendUvarint(out, uint64(len(b.services)))
 	for _, s := range b.services {
 		out = append(binary.AppendUvarint(out, uint64(len(s))), s...)
@@ -86,6 +88,7 @@ func decodeBlockInfo(seq uint64, b []byte) (*blockInfo, error) {
 	info.count = int(r.uvarint())
 	info.min, info.max, info.longest = r.varint(), r.varint(), r.varint()
 	info.errors = int(r.uvarint())
+	info.untimed = int(r.uvarint())
 	for range r.count(1) {
 		info.services = append(info.services, string(r.take(r.count(1))))
 	}

@@ -198,7 +198,8 @@ func coverage(tables []*usageTable) (out []block.Window) {
 	return out[:n]
 }
 
-// covers reports whether one of the stretches spans start to end.
+// covers reports whether one of the stretches spans start to end, as far as those
+// are known.
 func covers(ws []block.Window, start, end int64) bool {
-	return slices.ContainsFunc(ws, func(w block.Window) bool { return w.Start <= start && end <= w.Start+w.Length })
+	return start <= end && slices.ContainsFunc(ws, func(w block.Window) bool { return w.Start <= start && end <= w.Start+w.Length })
 }

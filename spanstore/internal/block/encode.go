@@ -130,6 +130,7 @@ type Encoder struct {
 	min, max, longest int64
 	last              int64 // the end of the span added last
 	errors            int
+	untimed           int // spans without a start or an end
 	clipped           int
 	left              int // of SpanBytes, for the span being added
 	undo              mark
@@ -151,7 +152,7 @@ func (e *Encoder) Reset() {
 	e.traces.reset()
 	clear(e.resources)
 	clear(e.scopes)
-	e.n, e.errors, e.clipped = 0, 0, 0
+	e.n, e.errors, e.untimed, e.clipped = 0, 0, 0, 0
 	e.min, e.max, e.longest, e.last = math.MaxInt64, math.MinInt64, 0, 0
 	e.strs.reset()
 	e.spanIDs, e.parents, e.linkIDs = e.spanIDs[:0], e.parents[:0], e.linkIDs[:0]
@@ -208,6 +209,7 @@ type mark struct {
 	last                   int64
 	min, max, longest      int64
 	errors, clipped        int
+	untimed                int
 }
 
 func (e *Encoder) begin() {
@@ -215,6 +217,7 @@ func (e *Encoder) begin() {
 	e.undo = mark{
 		events: len(e.eventTimes), links: len(e.linkCols[0]), linkIDs: len(e.linkIDs),
 		last: e.last, min: e.min, max: e.max, longest: e.longest, errors: e.errors, clipped: e.clipped,
+		untimed: e.untimed,
 	}
 }
 
@@ -235,6 +238,7 @@ func (e *Encoder) rollBack() {
 	e.eventAttrs.rollBack(u.events)
 	e.linkAttrs.rollBack(u.links)
 	e.last, e.min, e.max, e.longest, e.errors, e.clipped = u.last, u.min, u.max, u.longest, u.errors, u.clipped
+	e.untimed = u.untimed
 }
 
 // cut shortens s to n, if it is longer.
@@ -320,7 +324,9 @@ func (e *Encoder) addTimes(start, end time.Time) {
 			e.min, e.max = min(e.min, t), max(e.max, t)
 		}
 	}
-	if from != ZeroTime && to != ZeroTime {
+	if from == ZeroTime || to == ZeroTime {
+		e.untimed++
+	} else {
 		e.longest = max(e.longest, to-from)
 	}
 	e.last = to
@@ -538,7 +544,7 @@ func (e *Encoder) kept(kvs []attribute.KeyValue) []attribute.KeyValue {
 // Nothing can be added to it.
 func (e *Encoder) Snapshot() *Encoder {
 	c := &Encoder{
-		n: e.n, min: e.min, max: e.max, longest: e.longest, errors: e.errors, clipped: e.clipped,
+		n: e.n, min: e.min, max: e.max, longest: e.longest, errors: e.errors, untimed: e.untimed, clipped: e.clipped,
 		traces: traceTable{raw: slices.Clone(e.traces.raw)}, spanIDs: slices.Clone(e.spanIDs),
 		parents: slices.Clone(e.parents), linkIDs: slices.Clone(e.linkIDs),
 		ends: slices.Clone(e.ends), durations: slices.Clone(e.durations),
@@ -678,6 +684,9 @@ func (e *Encoder) Longest() int64 { return e.longest }
 
 // Errors returns how many of e's spans have the status Error.
 func (e *Encoder) Errors() int { return e.errors }
+
+// Untimed returns how many of e's spans have no start or no end.
+func (e *Encoder) Untimed() int { return e.untimed }
 
 // Traces returns how many traces have spans in e, TraceID the id of one.
 func (e *Encoder) Traces() int                 { return len(e.traces.raw) / 16 }
