@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -115,7 +116,17 @@ type fault struct {
 }
 
 func wrong(at part, format string, args ...any) *fault {
-	return &fault{at, fmt.Sprintf(format, args...)}
+	return &fault{at, oneLine(fmt.Sprintf(format, args...))}
+}
+
+// oneLine replaces what a terminal or a log would take for more than text.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // String returns the condition in the form that ParseQuery reads.

@@ -159,7 +159,7 @@ type parser struct {
 
 // fail points at the byte offset at.
 func (p *parser) fail(at int, format string, args ...any) error {
-	return &QueryError{utf8.RuneCountInString(p.text[:at]) + 1, fmt.Sprintf(format, args...)}
+	return &QueryError{utf8.RuneCountInString(p.text[:at]) + 1, oneLine(fmt.Sprintf(format, args...))}
 }
 
 func (p *parser) rest() string { return p.text[p.at:] }

@@ -178,11 +178,15 @@ func (sc *scan) search(places []int) {
 	}
 }
 
+// maxWorkers bounds the goroutines of one query: each holds a block or two, and
+// the host has other things to do.
+const maxWorkers = 8
+
 // eachBlock calls what work returns for 0 to n-1, from as many goroutines as
-// there are processors; work is called once for each of them. It ends early
+// there are processors, up to maxWorkers; work is called once for each of them. It ends early
 // when the query is given up.
 func eachBlock(sn *snapshot, n int, work func() func(int)) {
-	workers := min(n, runtime.GOMAXPROCS(0))
+	workers := min(n, runtime.GOMAXPROCS(0), maxWorkers)
 	if workers <= 1 {
 		do := work()
 		for i := 0; i < n && sn.ctx.Err() == nil; i++ {
