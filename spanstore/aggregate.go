@@ -313,7 +313,11 @@ func (l *latencyCounter) operation(c *block.Columns, resource, name uint32, serv
 // counter returns nil when there are too many.
 func (l *latencyCounter) counter(of operation) *operationCounter {
 	o := l.ops[of]
-	if o == nil && len(l.ops) < maxNames {
+	most := maxNames
+	if of.whole {
+		most *= 2 // services go before what they do
+	}
+	if o == nil && len(l.ops) < most {
 		if l.ops == nil {
 			l.ops = map[operation]*operationCounter{}
 		}

@@ -29,6 +29,7 @@ type Columns struct {
 	sc  *Scanner
 	err error
 
+	ids        IDs
 	core       columns
 	strs       stringTable
 	details    columns
@@ -53,12 +54,19 @@ func (sc *Scanner) Open(b []byte) (*Columns, error) {
 		f: f, sc: sc, strs: stringTable{ends: sc.cols.strs.ends[:0]},
 		starts: sc.cols.starts[:0], ends: sc.cols.ends[:0],
 	}
+	// The ids are raw, and their length says that the count is true.
+	if sc.cols.ids = sc.cols.readIDs(); sc.cols.err != nil {
+		return nil, sc.cols.err
+	}
 	return &sc.cols, nil
 }
 
 // Columns returns the columns of a block that is open already, for one goroutine.
 func (s *Spans) Columns() *Columns {
-	return &Columns{f: s.f, strs: s.strs, haveStrs: true, starts: s.starts, ends: s.ends}
+	return &Columns{
+		f: s.f, strs: s.strs, haveStrs: true, starts: s.starts, ends: s.ends,
+		ids: IDs{s.traceIDs, s.spanIDs, s.foreign},
+	}
 }
 
 // Err returns the first fault that was met.
@@ -95,9 +103,13 @@ func (c *Columns) section(id byte) columns {
 	return cs
 }
 
+// ints returns a column of n values, all zero when it is damaged.
 func (c *Columns) ints(of columns, id byte, n int) ints {
 	col, err := of.ints(id, n)
-	c.fail(err)
+	if err != nil {
+		c.fail(err)
+		return ints{n: max(0, n)}
+	}
 	return col
 }
 
@@ -195,7 +207,9 @@ func (c *Columns) Parents(to []Parent, remote []bool) ([]Parent, []bool) {
 type IDs struct{ traces, spans, foreign []byte }
 
 // IDs returns the block's ids.
-func (c *Columns) IDs() IDs {
+func (c *Columns) IDs() IDs { return c.ids }
+
+func (c *Columns) readIDs() IDs {
 	cs := c.section(secIDs)
 	ids := IDs{cs[idTraces], cs[idSpans], cs[idParents]}
 	if len(ids.traces)%16 != 0 || len(ids.spans) != 8*c.f.count || len(ids.foreign)%8 != 0 {
