@@ -3,6 +3,7 @@ package httpui_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -95,6 +96,16 @@ func TestValuesStayHidden(t *testing.T) {
 			}
 			if strings.Contains(got.body, secret) {
 				t.Errorf("%s as %s: got %s; want no values", path, accept, got.body)
+			}
+		}
+	}
+	for query, status := range map[string]int{
+		"host.name=s3cret": 403, "span.http.route^=/": 403, "event.exception.stacktrace~x": 403, "resource.host.name>1": 403, "name=x service.name!=y": 403,
+		"name=x service~y": 200, "has:host.name !has:event.x event=exception status=error duration>1ms cpu>1% trace.errors>0 root": 200,
+	} {
+		for _, accept := range []string{acceptJSON, acceptHTML} {
+			if got := ask(hide, "/t/?q="+url.QueryEscape(query), "Accept", accept); got.status != status {
+				t.Errorf("%s: got %d; want %d", query, got.status, status)
 			}
 		}
 	}

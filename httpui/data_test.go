@@ -201,6 +201,13 @@ func TestListParameters(t *testing.T) {
 		{"name=route+3", "3"},
 		{"service=users&name=route+3", "3"},
 		{"service=nobody", ""},
+		{"q=" + url.QueryEscape(`name~"route [37]$"`), "73"},
+		{"q=" + url.QueryEscape(`name!="route 9" duration>=70ms`), "87"},
+		{"q=" + url.QueryEscape("order=longest duration>=70ms"), "987"},
+		{"q=" + url.QueryEscape("order=longest name^=route") + "&min=70ms&limit=2", "98"},
+		{"q=has:nothing", ""},
+		{"q=" + url.QueryEscape("from="+at(3)) + "&to=" + at(5), "43"},
+		{"q=" + url.QueryEscape("from="+at(1)+" to="+at(5)) + "&from=" + at(3) + "&to=" + at(9), "43"},
 		{"from=" + at(8), "98"},
 		{"to=" + at(2), "10"},
 		{"from=" + at(3) + "&to=" + at(5), "43"},
@@ -222,6 +229,21 @@ func TestListParameters(t *testing.T) {
 	}
 	if strings.Join(all, "") != "9876543210" {
 		t.Errorf("by pages: got %s", all)
+	}
+	all = nil
+	for cursor, pages := "", 0; pages < 10; pages++ {
+		var got []string
+		got, cursor = names("q=order%3Dlongest&limit=3&cursor=" + url.QueryEscape(cursor))
+		all = append(all, got...)
+		if cursor == "" {
+			break
+		}
+	}
+	if strings.Join(all, "") != "9876543210" {
+		t.Errorf("longest first, by pages: got %s", all)
+	}
+	if text := ask(h, "/t/?limit=4&q=order%3Dlongest").body; !strings.Contains(text, "More: ?cursor=") {
+		t.Errorf("got %s; want the way to the next page", text)
 	}
 	text := ask(h, "/t/?limit=4&service=users").body
 	if !strings.Contains(text, "Older: ?cursor=") || !strings.Contains(text, "service=users") {

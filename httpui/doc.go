@@ -7,13 +7,15 @@
 //
 // Relative to where the handler is mounted:
 //
-//	.                      traces, newest first: service=, name=, min=, errors=1, from=, to=, limit=, cursor=
+//	.                      traces, newest first: q=, service=, name=, min=, errors=1, from=, to=, limit=, cursor=
 //	trace/<32 hex>         one trace: waterfall, budget of the critical path, findings
 //	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
 //	pprof/profile          a CPU profile for go tool pprof, when Options.Profiler is set
 //	static/<file>          the page's own files
 //
-// In the list min is a Go duration (50ms), from and to bound the start (RFC
+// In the list q is a query as [spanstore.ParseQuery] reads it; a fault in it is
+// answered with its column. It may say order=longest. All parameters hold at
+// once. Who may not see attribute values may not compare them. Min is a Go duration (50ms), from and to bound the start (RFC
 // 3339, from <= start < to), limit is 1 to 1000 and cursor comes from the page
 // before.
 //

@@ -65,7 +65,7 @@ type profilerJSON struct {
 
 // serveList answers the list of traces. The page asks for the list itself.
 func (h *handler) serveList(w *response) {
-	q, bad := readQuery(w.r.URL.Query())
+	q, bad := readQuery(w.r.URL.Query(), w.values)
 	if bad != nil {
 		w.fail(*bad)
 		return
@@ -91,7 +91,11 @@ func (h *handler) serveList(w *response) {
 		w.json(http.StatusOK, list)
 		return
 	}
-	w.text(http.StatusOK, listText(list, w.r.URL.Query()))
+	next := "Older"
+	if q.Order != spanstore.NewestFirst {
+		next = "More"
+	}
+	w.text(http.StatusOK, listText(list, w.r.URL.Query(), next))
 }
 
 func (h *handler) list(p *spanstore.Page) listJSON {
@@ -125,10 +129,14 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 	return list
 }
 
-// readQuery turns the list's parameters into a query. It names the first that
-// is wrong, and what it takes.
-func readQuery(v url.Values) (q spanstore.Query, bad *failure) {
-	q = spanstore.Query{Service: v.Get("service"), Name: v.Get("name"), Cursor: v.Get("cursor"), Limit: defaultLimit}
+// readQuery turns the list's parameters into a query; all of them hold at once.
+// It names the first that is wrong, and what it takes. Values says whether the
+// request may see attribute values.
+func readQuery(v url.Values, values bool) (q spanstore.Query, bad *failure) {
+	if q, bad = readText(v.Get("q"), values); bad != nil {
+		return q, bad
+	}
+	q.Service, q.Name, q.Cursor, q.Limit = v.Get("service"), v.Get("name"), v.Get("cursor"), defaultLimit
 	read := func(name, want string, parse func(string) bool) {
 		if s := v.Get(name); s != "" && bad == nil && !parse(s) {
 			f := badParameter(name, s, want)
@@ -145,14 +153,49 @@ func readQuery(v url.Values) (q spanstore.Query, bad *failure) {
 		q.Errors = b
 		return err == nil
 	})
-	read("from", timeWanted, func(s string) bool { return parseTime(s, &q.From) })
-	read("to", timeWanted, func(s string) bool { return parseTime(s, &q.To) })
+	read("from", timeWanted, func(s string) bool {
+		var t time.Time
+		ok := parseTime(s, &t)
+		if t.After(q.From) {
+			q.From = t
+		}
+		return ok
+	})
+	read("to", timeWanted, func(s string) bool {
+		var t time.Time
+		ok := parseTime(s, &t)
+		if q.To.IsZero() || t.Before(q.To) {
+			q.To = t
+		}
+		return ok
+	})
 	read("limit", fmt.Sprintf("a number from 1 to %d", maxLimit), func(s string) bool {
 		n, err := strconv.Atoi(s)
 		q.Limit = n
 		return err == nil && n >= 1 && n <= maxLimit
 	})
 	return q, bad
+}
+
+// readText parses the text form of a query. What a query finds tells of the
+// values that it compares, so who may not see those may not ask.
+func readText(text string, values bool) (spanstore.Query, *failure) {
+	q, err := spanstore.ParseQuery(text)
+	var at *spanstore.QueryError
+	switch {
+	case errors.As(err, &at):
+		return q, &failure{
+			status: http.StatusBadRequest, Column: at.Column,
+			Error: fmt.Sprintf("bad query, column %d: %s", at.Column, at.Message),
+			Hint:  `q takes terms such as service=orders name~"GET /api" duration>100ms status=error http.response.status_code>=500 cpu<10%.`,
+		}
+	case !values && slices.ContainsFunc(q.Where, spanstore.Condition.AsksValue):
+		return q, &failure{
+			status: http.StatusForbidden, Error: "this request may not ask for the values of attributes",
+			Hint: "httpui.Options.Authorize hides values from it. has: and a key asks whether there is one.",
+		}
+	}
+	return q, nil
 }
 
 const timeWanted = "a time as in RFC 3339, such as 2026-11-20T09:41:07Z"
@@ -180,8 +223,8 @@ func (h *handler) storeFailure(err error) failure {
 	return failure{status: http.StatusInternalServerError, Error: "the span store could not be read", Hint: err.Error()}
 }
 
-// listText is the list as a table.
-func listText(l listJSON, query url.Values) string {
+// listText is the list as a table; next names the page that follows.
+func listText(l listJSON, query url.Values, next string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s · profiler %s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Store.line())
 	for _, p := range l.Problems {
@@ -205,7 +248,7 @@ func listText(l listJSON, query url.Values) string {
 	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; … the profile window is still running, ask again;\n     ? no CPU profile covered it. One trace: trace/<id>.\n")
 	if l.Cursor != "" {
 		query.Set("cursor", l.Cursor)
-		b.WriteString("Older: ?" + query.Encode() + "\n")
+		b.WriteString(next + ": ?" + query.Encode() + "\n")
 	}
 	return b.String()
 }

@@ -151,6 +151,7 @@ type failure struct {
 	status  int
 	Error   string   `json:"error"`
 	Hint    string   `json:"hint"`
+	Column  int      `json:"column,omitempty"` // of a bad query, from 1
 	Evicted *evicted `json:"evicted,omitempty"`
 }
 

@@ -142,6 +142,14 @@ func (c Condition) String() string {
 	return quoteField(c.Field) + string(c.Op) + quoteValue(c.Value)
 }
 
+// AsksValue reports whether c compares the value of an attribute, so that what
+// is found tells of it. Whoever may see names and times but no values must not
+// ask that.
+func (c Condition) AsksValue() bool {
+	of, _, bad := parseField(c.Field)
+	return bad == nil && of <= ofEventAttr && c.Op != OpHas && c.Op != OpHasNot
+}
+
 // compile makes c ready to be asked.
 func (c Condition) compile() (t term, bad *fault) {
 	t.share = -1

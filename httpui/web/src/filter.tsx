@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { isTyping } from "./header";
 import { go, listHref } from "./route";
 
-const FIELDS = ["service", "name", "min"] as const;
+const FIELDS = ["service", "name", "min", "q"] as const;
 
 export function Filter({ params }: { params: URLSearchParams }) {
   const form = useRef<HTMLFormElement>(null);
@@ -39,6 +39,17 @@ export function Filter({ params }: { params: URLSearchParams }) {
       <label>
         At least
         <input name="min" defaultValue={value("min")} autocomplete="off" spellcheck={false} placeholder="100ms" size={8} />
+      </label>
+      <label class="wide">
+        Query
+        <input
+          name="q"
+          defaultValue={value("q")}
+          autocomplete="off"
+          spellcheck={false}
+          placeholder='http.response.status_code>=500 cpu<10%'
+          title='Terms that one span meets together: name~"GET /api" kind=server duration>100ms has:db.system root; trace.errors>0; order=longest'
+        />
       </label>
       <label class="check">
         <input name="errors" type="checkbox" value="1" defaultChecked={params.has("errors")} /> errors only
