@@ -3,8 +3,8 @@ package httpui_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 

@@ -301,7 +301,7 @@ func textHolds(c spanstore.Condition, t string) bool {
 	case spanstore.OpPrefix:
 		return len(t) >= len(c.Value) && t[:len(c.Value)] == c.Value
 	case spanstore.OpContains:
-		return strings.Index(t, c.Value) >= 0
+		return strings.Contains(t, c.Value)
 	case spanstore.OpMatch:
 		return regexp.MustCompile(c.Value).MatchString(t)
 	}
@@ -373,7 +373,7 @@ func randomCondition(g *spangen.Gen, s tracetest.SpanStub) spanstore.Condition {
 			return spanstore.Condition{Field: scope + "k0.1", Op: compare(spanstore.OpHas, spanstore.OpHasNot)}
 		}
 		kv := kvs[g.IntN(len(kvs))]
-		v := kv.Value.Emit()
+		v := kv.Value.String()
 		switch kv.Value.Type() {
 		case attribute.STRINGSLICE:
 			if l := kv.Value.AsStringSlice(); len(l) > 0 {

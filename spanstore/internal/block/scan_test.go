@@ -118,7 +118,7 @@ func checkAttrs(t *testing.T, table *block.AttrTable, n int, of func(int) []attr
 			col.Mark(same, hit)
 			for i := range n {
 				for _, kv := range of(i) {
-					if string(kv.Key) == key && kv.Value.Type() == first.Type() && kv.Value.Emit() == first.Emit() {
+					if string(kv.Key) == key && kv.Value.Type() == first.Type() && kv.Value.String() == first.String() {
 						wantSame[i] = true
 					}
 				}
