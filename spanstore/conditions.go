@@ -186,6 +186,9 @@ func parseField(field string) (of subject, key string, bad *fault) {
 	if field == fieldFrom || field == fieldTo || field == fieldOrder {
 		return 0, "", wrong(fieldPart, "%s is no condition but a field of Query; an attribute of that name is span.%s", field, field)
 	}
+	if field == "stall" {
+		return 0, "", wrong(fieldPart, "how long a span waited the store does not know; cpu<10%% finds spans that hardly ran, span.stall an attribute of that name")
+	}
 	for prefix, of := range map[string]subject{"span.": ofSpanAttr, "resource.": ofResourceAttr, "event.": ofEventAttr} {
 		if key, ok := strings.CutPrefix(field, prefix); ok {
 			if key == "" {

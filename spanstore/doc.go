@@ -37,6 +37,20 @@
 //     itself.
 //  6. What a query returns shares nothing that the store will change.
 //
+// # Queries
+//
+// Traces lists traces by conditions on a span, on the whole trace and on time,
+// newest or longest first, page by page; ParseQuery reads them from text. A
+// page's cursor is a place in the order: a trace that does not change is on one
+// page, once, whatever arrives between pages. Services, Operations, Latencies
+// and Edges sum up. All of them see every span accepted before the call, and
+// name what they could not read.
+//
+// A query asks the index first: times, services, whether there are errors, the
+// longest span. Of the blocks that are left it reads the columns that it needs,
+// on up to eight processors, and tests each distinct text of a block once. It
+// ends with its context.
+//
 // # Cost
 //
 // OnEnd takes a lock for a slice append. Encoding and writing happen in two
@@ -47,9 +61,8 @@
 // # Caveats
 //
 // A directory belongs to one process at a time. Eviction removes a whole
-// segment, a 16th of the budget (an 8th below 64 MiB). A query by attribute is
-// not there yet. A network file system is no place for a memory-mapped
-// database.
+// segment, a 16th of the budget (an 8th below 64 MiB). A network file system is
+// no place for a memory-mapped database.
 //
 // # On disk
 //
@@ -77,10 +90,10 @@
 //
 // A summary is version byte 1; kind byte (1 spans, 2 usage); count uvarint;
 // least start, greatest end and longest duration varint, in nanoseconds; spans
-// with status Error and spans without a start or an end uvarint; the services, each as length uvarint and bytes,
-// their number uvarint before them; the sorted fingerprints of the traces,
-// uint32 little endian each, their number uvarint before them; CRC-32C of all
-// that, uint32 little endian.
+// with status Error, and spans without a start or an end, uvarint each; the
+// services, each as length uvarint and bytes, their number uvarint before them;
+// the sorted fingerprints of the traces, uint32 little endian each, their number
+// uvarint before them; CRC-32C of all that, uint32 little endian.
 //
 // The fingerprint of a trace id, read as two little-endian uint64 a and b, is
 // h = a*0x9e3779b97f4a7c15 ^ b; h ^= h>>32; h *= 0xd6e8feb86659fd93; h>>32.

@@ -31,7 +31,11 @@ func (sc *scan) position(f figures) position {
 func (sc *scan) longest() ([]*found, error) {
 	var page []figures
 	seen := map[trace.TraceID]bool{} // of those with parts in several blocks
+	full := false                    // the page is, and in order
 	offer := func(f figures) {
+		if full && sc.position(f).compare(sc.position(page[sc.q.Limit])) >= 0 {
+			return // nearly all go here
+		}
 		if sc.matches(f) {
 			page = append(page, f)
 		}
@@ -62,6 +66,7 @@ func (sc *scan) longest() ([]*found, error) {
 		clear(sc.found)
 		slices.SortFunc(page, func(a, b figures) int { return sc.position(a).compare(sc.position(b)) })
 		page = page[:min(len(page), sc.q.Limit+1)]
+		full = len(page) > sc.q.Limit
 	}
 	return sc.read(page)
 }

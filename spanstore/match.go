@@ -147,9 +147,16 @@ func (m *matcher) ask(c *block.Columns, t *term) {
 	case ofService:
 		m.askResources(c, func(r *block.ColumnsResource) bool { return t.value.holdsText(r.Service) })
 	case ofResourceAttr:
+		if !c.MayHold(t.key) {
+			m.absent(t)
+			return
+		}
 		m.askResources(c, func(r *block.ColumnsResource) bool { return t.value.holdsIn(r.Attributes, t.key) })
 	case ofName:
-		m.askStrings(c, &t.value, c.Names(m.ids[:0]), m.mark)
+		if t.value.mayStandAnywhere(c) {
+			m.ids = c.Names(m.ids[:0])
+			m.askStrings(c, &t.value, m.ids, m.mark)
+		}
 	case ofKind:
 		m.askSet(c.Kinds(m.ids[:0]), t.set)
 	case ofStatus:
@@ -187,7 +194,9 @@ func (m *matcher) askAttributes(c *block.Columns, t *term) {
 		return
 	}
 	m.askTable(c, c.SpanAttrs(), t, m.mark)
-	if t.of == ofAnyAttr {
+	// That the resources need not be asked mostly saves unpacking the section
+	// they are in, which is the largest.
+	if t.of == ofAnyAttr && c.MayHoldWithin(t.key) {
 		table := c.ResourceTable()
 		hit := make([]bool, len(table))
 		any := false
@@ -301,12 +310,13 @@ func (m *matcher) once(c *block.Columns, test func(int64) bool) func(int64) bool
 	}
 }
 
+// mayStandAnywhere reports whether a text of the block may meet v.
+func (v *valueTest) mayStandAnywhere(c *block.Columns) bool {
+	return v.negate || v.op != OpEqual && v.op != OpContains && v.op != OpPrefix || c.MayHold(v.text)
+}
+
 // askStrings marks the items whose text, by its position, meets v.
 func (m *matcher) askStrings(c *block.Columns, v *valueTest, ids []uint32, items []bool) {
-	m.ids = ids
-	if !v.negate && (v.op == OpEqual || v.op == OpContains || v.op == OpPrefix) && !c.MayHold(v.text) {
-		return
-	}
 	test := m.once(c, func(x int64) bool { return v.holdsText(c.String(int(x))) })
 	for i, id := range ids {
 		items[i] = test(int64(id))
@@ -351,7 +361,10 @@ func (m *matcher) askEvents(c *block.Columns, t *term) {
 	m.owners = c.Events(m.owners[:0])
 	m.items = refill(m.items, len(m.owners), t.value.presence())
 	if !t.value.presence() {
-		m.askStrings(c, &t.value, c.EventNames(m.ids[:0], len(m.owners)), m.items)
+		if t.value.mayStandAnywhere(c) {
+			m.ids = c.EventNames(m.ids[:0], len(m.owners))
+			m.askStrings(c, &t.value, m.ids, m.items)
+		}
 	}
 	m.markOwners(t)
 }

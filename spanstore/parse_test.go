@@ -99,6 +99,7 @@ func TestParseQueryPointsAtTheFault(t *testing.T) {
 		{"trace.cpu>5", 11, "or a share"},
 		{"late>few", 6, "whole number"},
 		{"trace.name=x", 1, "span.trace.name"},
+		{"name=x stall>30%", 8, "cpu<10%"},
 		{"service>a", 8, "takes = != ~"},
 		{"a>b", 3, "a number"},
 		{"a>NaN", 3, "a number"},

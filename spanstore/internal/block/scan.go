@@ -145,6 +145,26 @@ func (c *Columns) String(id int) string { return c.strings().at(int64(id)) }
 // every attribute's key and every text in a span is made of.
 func (c *Columns) MayHold(text string) bool { return strings.Contains(c.strings().text, text) }
 
+// MayHoldWithin reports whether text stands in one of the block's strings that is
+// longer: resources and lists are kept as strings that hold all of theirs.
+func (c *Columns) MayHoldWithin(text string) bool {
+	t := c.strings()
+	for at := 0; at <= len(t.text); {
+		i := strings.Index(t.text[at:], text)
+		if i < 0 {
+			return false
+		}
+		from := uint32(at + i)
+		to := from + uint32(len(text))
+		n, ends := slices.BinarySearch(t.ends, to)
+		if !ends || n == 0 && from != 0 || n > 0 && t.ends[n-1] != from {
+			return true
+		}
+		at = int(from) + 1
+	}
+	return false
+}
+
 // Names, Kinds, Statuses and Resources append one value a span: the position of
 // the name in the strings, the numbers of the API, and the position in the
 // resources plus one, 0 for none.
