@@ -40,3 +40,5 @@ bench: ## run the benchmarks whose results are kept in bench/results
 fuzz: ## fuzz every decoder, a minute each
 	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzUsage -fuzztime 60s ./spanstore/internal/block
+	go test -run '^$$' -fuzz FuzzColumns -fuzztime 60s ./spanstore/internal/block
+	go test -run '^$$' -fuzz FuzzParseQuery -fuzztime 60s ./spanstore

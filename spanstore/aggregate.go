@@ -199,28 +199,22 @@ type columnsVisitor interface {
 // eachColumns shows the blocks at some places to one of several visitors, which visitor returns,
 // at the same time, then gives those to merge.
 func (sn *snapshot) eachColumns(blocks []scanBlock, places []int, visitor func() columnsVisitor, merge func(columnsVisitor)) error {
-	faults := make([]error, len(places))
 	var mu sync.Mutex // guards visitors
 	var visitors []columnsVisitor
-	eachBlock(sn, len(places), func() func(int) {
+	eachBlock(sn, blocks, places, func() func(int) error {
 		v, scanner := visitor(), block.NewScanner(sn.s.codec)
 		mu.Lock()
 		visitors = append(visitors, v)
 		mu.Unlock()
-		return func(i int) {
+		return func(i int) error {
 			c, err := blocks[places[i]].columns(sn, scanner)
-			if err == nil {
-				v.visit(c, places[i])
-				err = c.Err()
+			if err != nil {
+				return err
 			}
-			faults[i] = err
+			v.visit(c, places[i])
+			return c.Err()
 		}
 	})
-	for i, err := range faults {
-		if info := blocks[places[i]].info; err != nil && info != nil {
-			sn.problem(info, err)
-		}
-	}
 	for _, v := range visitors {
 		merge(v)
 	}

@@ -2,6 +2,7 @@ package spanstore
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -145,12 +146,6 @@ func (b *scanBlock) sortHits() {
 	slices.SortFunc(b.hits, func(x, y hit) int { return cmp.Compare(x.fp, y.fp) })
 }
 
-// searched is what a search found in a block.
-type searched struct {
-	err   error
-	spans []spanRef // instead of hits, where usage decides
-}
-
 // spanRef is a span whose usage is to be looked at.
 type spanRef struct {
 	trace      trace.TraceID
@@ -160,20 +155,20 @@ type spanRef struct {
 
 // search asks the conditions of the blocks at some places.
 func (sc *scan) search(places []int) {
-	results := make([]searched, len(places))
-	eachBlock(sc.sn, len(places), func() func(int) {
+	spans := make([][]spanRef, len(places)) // instead of hits, where usage decides
+	eachBlock(sc.sn, sc.blocks, places, func() func(int) error {
 		m := matcher{cs: sc.cs}
-		sn := block.NewScanner(sc.sn.s.codec)
-		return func(i int) { results[i] = sc.searchBlock(&m, sn, &sc.blocks[places[i]]) }
-	})
-	for i, r := range results {
-		b := &sc.blocks[places[i]]
-		b.searched = true
-		if r.err != nil && b.info != nil {
-			sc.sn.problem(b.info, r.err)
+		scanner := block.NewScanner(sc.sn.s.codec)
+		return func(i int) (err error) {
+			spans[i], err = sc.searchBlock(&m, scanner, &sc.blocks[places[i]])
+			return err
 		}
+	})
+	for i, p := range places {
+		b := &sc.blocks[p]
+		b.searched = true
 		if len(sc.cs.usage) > 0 {
-			sc.usage.filter(sc.cs.usage, b, r.spans)
+			sc.usage.filter(sc.cs.usage, b, spans[i])
 		}
 	}
 }
@@ -182,44 +177,59 @@ func (sc *scan) search(places []int) {
 // the host has other things to do.
 const maxWorkers = 8
 
-// eachBlock calls what work returns for 0 to n-1, from as many goroutines as
-// there are processors, up to maxWorkers; work is called once for each of them. It ends early
-// when the query is given up.
-func eachBlock(sn *snapshot, n int, work func() func(int)) {
-	workers := min(n, runtime.GOMAXPROCS(0), maxWorkers)
-	if workers <= 1 {
-		do := work()
-		for i := 0; i < n && sn.ctx.Err() == nil; i++ {
-			do(i)
-		}
-		return
-	}
+// eachBlock calls what work returns with the position in places of each block,
+// from as many goroutines as there are processors, up to maxWorkers; work is
+// called once for each of them. It ends early when the query is given up. Of
+// blocks in which something went wrong the query's problems tell.
+func eachBlock(sn *snapshot, blocks []scanBlock, places []int, work func() func(int) error) {
+	faults := make([]error, len(places))
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range workers {
+	for range min(len(places), runtime.GOMAXPROCS(0), maxWorkers) {
 		wg.Go(func() {
 			do := work()
 			for sn.ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= n {
+				if i >= len(places) {
 					return
 				}
-				do(i)
+				faults[i] = recovered(func() error { return do(i) })
 			}
 		})
 	}
 	wg.Wait()
+	for i, err := range faults {
+		switch info := blocks[places[i]].info; {
+		case err == nil:
+		case info != nil:
+			sn.problem(info, err)
+		default:
+			sn.problems = append(sn.problems, fmt.Sprintf("spans in memory could not be searched: %v", err))
+		}
+	}
 }
 
-// searchBlock asks the conditions of one block.
-func (sc *scan) searchBlock(m *matcher, scanner *block.Scanner, b *scanBlock) (r searched) {
+// recovered turns a panic of f into an error: in a goroutine of its own it would
+// end the program.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("search failed: %v", p)
+		}
+	}()
+	return f()
+}
+
+// searchBlock asks the conditions of one block. Where usage decides it returns
+// the spans that are left to be asked about.
+func (sc *scan) searchBlock(m *matcher, scanner *block.Scanner, b *scanBlock) (refs []spanRef, err error) {
 	c, err := b.columns(sc.sn, scanner)
 	if err != nil {
-		return searched{err: err}
+		return nil, err
 	}
 	if spans := m.match(c); spans != nil {
 		if len(sc.cs.usage) > 0 {
-			r.spans = spanRefs(c, spans)
+			refs = spanRefs(c, spans)
 		} else {
 			b.takeHits(c, spans)
 		}
@@ -227,8 +237,7 @@ func (sc *scan) searchBlock(m *matcher, scanner *block.Scanner, b *scanBlock) (r
 			sc.weigh(c, b, spans)
 		}
 	}
-	r.err = c.Err()
-	return r
+	return refs, c.Err()
 }
 
 // columns opens a block's columns.

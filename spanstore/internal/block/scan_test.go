@@ -1,6 +1,7 @@
 package block_test
 
 import (
+	"reflect"
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -118,7 +119,7 @@ func checkAttrs(t *testing.T, table *block.AttrTable, n int, of func(int) []attr
 			col.Mark(same, hit)
 			for i := range n {
 				for _, kv := range of(i) {
-					if string(kv.Key) == key && kv.Value.Type() == first.Type() && kv.Value.String() == first.String() {
+					if string(kv.Key) == key && reflect.DeepEqual(kv.Value, first) {
 						wantSame[i] = true
 					}
 				}
