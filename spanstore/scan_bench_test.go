@@ -72,3 +72,23 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAggregates sums up a million spans in blocks on disk.
+func BenchmarkAggregates(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "store"), &spanstore.Options{MaxBytes: 512 << 20})
+	fill(b, s, 1_000_000)
+	for name, sum := range map[string]func() error{
+		"Services":  func() error { _, err := s.Services(b.Context()); return err },
+		"Latencies": func() error { _, err := s.Latencies(b.Context(), spanstore.LatencyQuery{}); return err },
+		"Edges":     func() error { _, err := s.Edges(b.Context(), time.Time{}, time.Time{}); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := sum(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
