@@ -39,7 +39,7 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), trouble: map[segment]bool{}}
+	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), problems: slices.Clone(s.skipped), trouble: map[segment]bool{}}
 	inMemory := map[uint64]bool{}
 	for _, p := range s.full {
 		inMemory[p.seq] = true
@@ -78,6 +78,9 @@ func (sn *snapshot) spans(info *blockInfo) *block.Spans {
 		}
 	}
 	sn.problem(info, err)
+	if info.older != nil && !errors.Is(err, errGone) {
+		return sn.spans(info.older)
+	}
 	return nil
 }
 
