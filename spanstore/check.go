@@ -117,12 +117,10 @@ func (c *checker) files() {
 	if s.ring.active != nil {
 		segs = append(segs, s.ring.active)
 	}
-	before := uint64(0)
-	for _, seg := range segs {
-		if seg.number() <= before {
-			c.fail(14, "segment %d comes after segment %d", seg.number(), before)
+	for i, seg := range segs {
+		if i > 0 && seg.number() <= segs[i-1].number() {
+			c.fail(14, "segment %d comes after segment %d", seg.number(), segs[i-1].number())
 		}
-		before = seg.number()
 		c.segment(seg, bySegment[seg])
 		delete(bySegment, seg)
 	}

@@ -84,6 +84,21 @@ func (sn *snapshot) spans(info *blockInfo) *block.Spans {
 	return nil
 }
 
+// demote puts a block's older version in the place of one that is damaged.
+func (s *Store) demote(info *blockInfo, err error) {
+	if info.older == nil || !errors.Is(err, block.ErrCorrupt) {
+		return
+	}
+	if _, err := info.older.seg.read(info.seq); err != nil {
+		return // it is gone
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.infos, info); i >= 0 {
+		s.infos[i] = info.older
+	}
+}
+
 // problem records that a block could not be read. Eviction is none.
 func (sn *snapshot) problem(info *blockInfo, err error) {
 	switch {
@@ -93,6 +108,7 @@ func (sn *snapshot) problem(info *blockInfo, err error) {
 		sn.closed = true
 		return
 	}
+	sn.s.demote(info, err)
 	text := fmt.Sprintf("block %d of segment %d could not be read: %v", info.seq, info.seg.number(), err)
 	if isDamage(err) { // its other blocks will follow
 		text = fmt.Sprintf("segment %d could not be read: %v", info.seg.number(), err)
