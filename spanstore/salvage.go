@@ -100,7 +100,6 @@ func (w *wreck) explore() error {
 	for _, p := range res.blocks {
 		w.reach(p)
 	}
-	w.finds = slices.DeleteFunc(w.finds, w.elsewhere)
 	w.readLog(res)
 	hints, err := w.hints()
 	if err != nil {
@@ -110,9 +109,14 @@ func (w *wreck) explore() error {
 	if err != nil {
 		return err
 	}
-	// The longest version first: the others are its beginnings.
-	slices.SortStableFunc(loose, func(a, b *find) int { return cmp.Compare(b.info.count, a.info.count) })
-	for _, f := range loose {
+	// The longest version first: the others are its beginnings. What was reached
+	// is no exception, as the way to it may be an old one.
+	longest := func(a, b *find) int { return cmp.Compare(b.info.count, a.info.count) }
+	slices.SortStableFunc(w.finds, longest)
+	slices.SortStableFunc(loose, longest)
+	found := append(w.finds, loose...)
+	w.finds = nil
+	for _, f := range found {
 		if !w.known(f) {
 			w.finds = append(w.finds, f)
 		}
@@ -305,7 +309,7 @@ func (w *wreck) try(off int64) (*find, int64) {
 	return nil, n
 }
 
-// known reports whether the loose block f is a find already, or stands elsewhere.
+// known reports whether the block f is a find already, or stands elsewhere.
 func (w *wreck) known(f *find) bool {
 	b, err := w.bytes(f.at)
 	if err != nil {
