@@ -36,9 +36,14 @@ check: ## what CI checks beside the tests
 bench: ## run the benchmarks whose results are kept in bench/results
 	go test -run '^$$' -bench . -benchmem ./bench/... ./profiler/... ./spanstore/...
 
+.PHONY: soak
+soak: ## the long form of the tests that break things: corruptions, kills; figures are printed
+	SPANCLOCK_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestCorruption|TestKills|TestDiskFull' ./spanstore/
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each
 	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzUsage -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzColumns -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzParseQuery -fuzztime 60s ./spanstore
+	go test -run '^$$' -fuzz FuzzWalk -fuzztime 60s ./spanstore

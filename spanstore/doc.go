@@ -60,7 +60,7 @@
 //
 // # Caveats
 //
-// A directory belongs to one process at a time. Eviction removes a whole
+// One process at a time writes to a directory. Eviction removes a whole
 // segment, a 16th of the budget (an 8th below 64 MiB). A network file system is
 // no place for a memory-mapped database.
 //
@@ -70,30 +70,42 @@
 // and segments NNNNNNNN.seg with ascending numbers; the highest is written,
 // the others are sealed. NNNNNNNN.damaged is a segment that could not be read,
 // set aside: it counts towards the budget and is the first to be evicted.
+// NNNNNNNN.salvage is a segment that is being rebuilt; Open removes one that a
+// kill left behind.
 //
-// A segment is a bbolt database with pages of 4 KiB:
+// A segment is a bbolt database with pages of 4 KiB, in the byte order of the
+// machine that wrote it. All other integers are little endian, or varints as in
+// encoding/binary (varint is the zigzag one); keys that are numbers are 8 bytes
+// big endian.
 //
 //	meta
-//	  format     one byte, 1
+//	  format     two bytes: 1, and its complement
 //	  evictions  the log of evictions when the segment was begun, see below
+//	commit
+//	  tx         the number of bbolt's transaction that wrote last
 //	runs
-//	  <number of the run's first block, 8 bytes big endian>  JSON of Run
+//	  <number of the run's first block>  JSON of Run
 //	blocks
-//	  <block number, 8 bytes big endian>
+//	  <block number>
 //	    0        summary: what Open reads
 //	    1        the block, see package block
 //
-// Block numbers ascend over all segments. The unfinished block is committed
-// every two seconds under its number and replaced by its longer self; when a
-// rotation comes between, the older segment keeps the shorter version, and the
-// version in the higher segment counts.
+// Keys that are not named here may come with a later version of the same format
+// and are passed over.
 //
-// A summary is version byte 1; kind byte (1 spans, 2 usage); count uvarint;
-// least start, greatest end and longest duration varint, in nanoseconds; spans
-// with status Error, and spans without a start or an end, uvarint each; the
-// services, each as length uvarint and bytes, their number uvarint before them;
-// the sorted fingerprints of the traces, uint32 little endian each, their number
-// uvarint before them; CRC-32C of all that, uint32 little endian.
+// Blocks are numbered in the order in which they are begun. The unfinished block
+// is committed every two seconds under its number and replaced by its longer
+// self; when a rotation comes between, the older segment keeps the shorter
+// version, and the version in the higher segment counts. Its spans are the first
+// ones of the longer.
+//
+// A summary is version byte 1; kind byte (1 spans, 2 usage); the block's number
+// and its size in bytes uvarint; count uvarint; least start, greatest end and
+// longest duration varint, in nanoseconds; spans with status Error, and spans
+// without a start or an end, uvarint each; the services, each as length uvarint
+// and bytes, their number uvarint before them; the sorted fingerprints of the
+// traces, uint32 little endian each, their number uvarint before them; CRC-32C
+// of all that, uint32 little endian.
 //
 // The fingerprint of a trace id, read as two little-endian uint64 a and b, is
 // h = a*0x9e3779b97f4a7c15 ^ b; h ^= h>>32; h *= 0xd6e8feb86659fd93; h>>32.
@@ -103,4 +115,34 @@
 // number uvarint before them: when varint, why as length uvarint and bytes, the
 // sorted fingerprints as differences uvarint, their number before them; CRC-32C
 // of all that.
+//
+// What holds of a directory between two commits, and is tried by Check:
+//
+//  7. Every file is one of the above, or not ours.
+//  8. A segment passes the walk: of its two meta pages both are intact and of
+//     successive transactions, the later one that of commit/tx; every page
+//     below the high-water mark is used once, or free and listed once; page
+//     numbers, types, lengths and the order of keys are as bbolt writes them.
+//  9. Every block in the index can be read.
+//  10. Every block's and summary's checksum holds, and the block decodes.
+//  11. A summary says of its block what the block says.
+//  12. A number in several segments is of one block, the version in the lower
+//     segment being the beginning of that in the higher.
+//  13. A block bucket has a summary and a block.
+//  14. The index has the newest version of every block, in the order of their
+//     numbers, and nothing else; segments are in the order of theirs.
+//
+// # Damage
+//
+// Open walks the pages of every segment before bbolt maps it (1 to 2 ms for a
+// million spans), as bbolt panics, faults, or fills the memory on pages that are
+// not its own. Of a segment that does not pass, or that turns out to be damaged
+// later, the writer saves every block whose checksum holds into a new file,
+// which then takes its place; what was saved and lost goes to the log and to
+// Stats. Where nothing can be saved the file is set aside. Errors of the system
+// (no descriptors, no permission, a failing disk) are no damage: Open returns
+// them and leaves the file alone.
+//
+// Options.ReadOnly opens a directory beside the process that writes it, or one
+// left behind, without a lock and without changing anything.
 package spanstore

@@ -150,6 +150,10 @@ func (s *Store) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	if s == nil {
 		return nil
 	}
+	if s.opts.ReadOnly {
+		s.counts.droppedClosed.Add(int64(len(spans)))
+		return ErrReadOnly
+	}
 	spans = s.redacted(spans)
 	var late <-chan time.Time
 	for {
@@ -249,7 +253,7 @@ func (s *Store) ForceFlush(ctx context.Context) error { return s.Flush(ctx) }
 // could not. What a context that ends too soon leaves behind is not lost: it
 // becomes durable later. On a store in memory durable means in the ring.
 func (s *Store) Flush(ctx context.Context) error {
-	if s == nil {
+	if s == nil || s.opts.ReadOnly {
 		return nil
 	}
 	if ctx == nil {

@@ -1,6 +1,7 @@
 package spanstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -22,10 +23,14 @@ func (r *ring) load() error {
 			return errors.Join(err, r.close())
 		}
 	}
+	if err := r.salvageAll(); err != nil {
+		return errors.Join(err, r.close())
+	}
 	// MaxBytes may be less than it was, and files set aside count too.
 	if err := r.makeRoom(fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return errors.Join(err, r.close())
 	}
+	r.loaded = true
 	r.publish()
 	return nil
 }
@@ -41,7 +46,7 @@ func (r *ring) findFiles() (nums []uint64, err error) {
 	for _, e := range entries {
 		suffix := filepath.Ext(e.Name())
 		num, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), suffix), 10, 64)
-		if err != nil || e.Name() != fmt.Sprintf("%08d%s", num, suffix) {
+		if err != nil || !e.Type().IsRegular() || e.Name() != fmt.Sprintf("%08d%s", num, suffix) {
 			continue
 		}
 		switch suffix {
@@ -50,6 +55,14 @@ func (r *ring) findFiles() (nums []uint64, err error) {
 		case damagedSuffix:
 			if fi, err := e.Info(); err == nil {
 				r.damaged = append(r.damaged, damagedFile{filepath.Join(r.s.dir, e.Name()), fi.Size()})
+			}
+		case salvageSuffix:
+			// Its segment still stands beside it.
+			if r.s.opts.ReadOnly {
+				continue
+			}
+			if err := os.Remove(filepath.Join(r.s.dir, e.Name())); err != nil {
+				return nil, err
 			}
 		default:
 			continue
@@ -61,7 +74,7 @@ func (r *ring) findFiles() (nums []uint64, err error) {
 }
 
 // loadSegment opens one segment and indexes its blocks; the newest goes on being
-// written, if it is within its bounds. A damaged one is set aside. One of another
+// written, if it is within its bounds. A damaged one is left for salvageAll. One of another
 // format is an error, as is one that cannot be reached: setting it aside would
 // lose it.
 func (r *ring) loadSegment(num uint64, newest bool) error {
@@ -81,20 +94,25 @@ func (r *ring) loadSegment(num uint64, newest bool) error {
 	case errors.Is(err, errFormat):
 		return fmt.Errorf("%w: open it with a newer version, or give this one a directory of its own", err)
 	case isDamage(err):
-		r.setFileAside(path, err)
+		r.wreckAt(path, num, 0, err)
 		return nil
 	default:
 		return fmt.Errorf("%w: %s", err, elsewhere)
 	}
+	r.s.mu.Lock()
 	for _, info := range infos {
 		r.s.addInfo(info)
 		r.s.seq = max(r.s.seq, info.seq)
 	}
-	r.s.gone.decode(log, time.Now())
+	at, _ := slices.BinarySearchFunc(r.sealed, num, func(seg sealedSegment, num uint64) int { return cmp.Compare(seg.number(), num) })
+	if at == len(r.sealed) && r.active == nil && !r.loaded {
+		r.s.gone.decode(log, time.Now()) // the newest segment's counts
+	}
+	r.s.mu.Unlock()
 	if newest && fi.Size() <= r.s.layout.segmentMax {
 		r.active, r.since, r.logged = seg, time.Now(), true
 	} else {
-		r.sealed = append(r.sealed, sealedSegment{seg, fi.ModTime()})
+		r.sealed = slices.Insert(r.sealed, at, sealedSegment{seg, fi.ModTime()})
 	}
 	return nil
 }

@@ -41,6 +41,14 @@ type Options struct {
 	// failed)" and counted in Stats. Trace states are stored as they are.
 	Redact func(f Field, v attribute.Value) (attribute.Value, bool)
 
+	// ReadOnly opens a directory that a process left behind, or what another
+	// process that is writing there has sealed: no lock is taken and nothing is
+	// changed. Damaged segments are left out and named, in the log and in the
+	// Problems of results; the segment that is being written is left out
+	// silently. Refresh looks again. ExportSpans and AddUsage return ErrReadOnly;
+	// MaxBytes and MaxAge mean nothing.
+	ReadOnly bool
+
 	// Logger is told about trouble, each kind once until it has passed. Nil
 	// means the OpenTelemetry error handler.
 	Logger *slog.Logger

@@ -84,11 +84,12 @@ type pendingUsage struct {
 
 // encodeBlock turns a block of spans, which nobody adds to, into what is committed.
 func (s *Store) encodeBlock(seq uint64, enc *block.Encoder) encodedBlock {
+	data := enc.Encode(nil, s.codec)
 	info := &blockInfo{
-		seq: seq, kind: block.KindSpans, count: enc.Len(),
+		seq: seq, kind: block.KindSpans, size: len(data), count: enc.Len(),
 		longest: enc.Longest(), errors: enc.Errors(), untimed: enc.Untimed(), services: enc.Services(),
 		traces: sortedFingerprints(enc.Traces(), enc.TraceID),
 	}
 	info.min, info.max = enc.Bounds()
-	return encodedBlock{info: info, summary: info.encode(), data: enc.Encode(nil, s.codec)}
+	return encodedBlock{info: info, summary: info.encode(), data: data}
 }

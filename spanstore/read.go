@@ -39,7 +39,7 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), trouble: map[segment]bool{}}
+	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), problems: slices.Clone(s.skipped), trouble: map[segment]bool{}}
 	inMemory := map[uint64]bool{}
 	for _, p := range s.full {
 		inMemory[p.seq] = true
@@ -78,7 +78,25 @@ func (sn *snapshot) spans(info *blockInfo) *block.Spans {
 		}
 	}
 	sn.problem(info, err)
+	if info.older != nil && !errors.Is(err, errGone) {
+		return sn.spans(info.older)
+	}
 	return nil
+}
+
+// demote puts a block's older version in the place of one that is damaged.
+func (s *Store) demote(info *blockInfo, err error) {
+	if info.older == nil || !errors.Is(err, block.ErrCorrupt) {
+		return
+	}
+	if _, err := info.older.seg.read(info.seq); err != nil {
+		return // it is gone
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.infos, info); i >= 0 {
+		s.infos[i] = info.older
+	}
 }
 
 // problem records that a block could not be read. Eviction is none.
@@ -90,6 +108,7 @@ func (sn *snapshot) problem(info *blockInfo, err error) {
 		sn.closed = true
 		return
 	}
+	sn.s.demote(info, err)
 	text := fmt.Sprintf("block %d of segment %d could not be read: %v", info.seq, info.seg.number(), err)
 	if isDamage(err) { // its other blocks will follow
 		text = fmt.Sprintf("segment %d could not be read: %v", info.seg.number(), err)

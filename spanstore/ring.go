@@ -23,6 +23,8 @@ type ring struct {
 	begun   bool      // the run record is in the active segment
 	next    uint64    // number of the next segment
 	damaged []damagedFile
+	wrecks  []wreckFile // damaged segments that have yet to be salvaged
+	loaded  bool        // what a former process left is in the ring
 
 	// logged says that the active segment has the log of evictions as it is.
 	logged bool
@@ -150,11 +152,18 @@ func (r *ring) index(blocks []encodedBlock) {
 	}
 }
 
-// addInfo keeps s.infos ordered by number, the newest of each. s.mu is held.
+// addInfo keeps s.infos ordered by number, of each the version in the highest
+// segment. s.mu is held.
 func (s *Store) addInfo(info *blockInfo) {
 	i, found := slices.BinarySearchFunc(s.infos, info.seq, func(b *blockInfo, seq uint64) int { return cmp.Compare(b.seq, seq) })
 	if found {
+		if s.infos[i].seg.number() > info.seg.number() {
+			return
+		}
 		s.cache.drop(s.infos[i])
+		if info.older = s.infos[i]; info.older.seg == info.seg {
+			info.older = info.older.older
+		}
 		s.infos[i] = info
 		return
 	}
@@ -171,6 +180,9 @@ func (r *ring) rotate() error {
 		}
 		r.sealed = append(r.sealed, sealedSegment{r.active, time.Now()})
 		r.active = nil
+	}
+	if err := r.salvageAll(); err != nil {
+		return err
 	}
 	if err := r.makeRoom(fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return err
@@ -237,6 +249,9 @@ func (r *ring) sealedBytes() (n int64) {
 	for _, d := range r.damaged {
 		n += d.bytes
 	}
+	for _, w := range r.wrecks {
+		n += w.bytes
+	}
 	return n
 }
 
@@ -278,7 +293,7 @@ func (s *Store) forget(seg segment) (spans int, traces []uint32) {
 }
 
 // tidy does what is due from time to time: segments that turned out to be
-// damaged are set aside, those that could not be opened again are tried once
+// damaged are salvaged, those that could not be opened again are tried once
 // more, and those that are too old are evicted.
 func (r *ring) tidy(now time.Time) {
 	defer r.publish()
@@ -299,6 +314,9 @@ func (r *ring) tidy(now time.Time) {
 	if b, ok := r.active.(*boltSegment); ok && b.broken.Load() {
 		r.setAside(b, errDamaged)
 		r.active = nil
+	}
+	if err := r.salvageAll(); err != nil {
+		r.s.report("salvage", err)
 	}
 	if err := r.expire(now); err != nil {
 		r.s.report("evict", err)
@@ -350,13 +368,12 @@ func (r *ring) endOf(seg sealedSegment) time.Time {
 	return seg.at
 }
 
-// setAside takes a damaged segment out of the ring.
+// setAside takes a damaged segment out of the ring, to be salvaged by tidy.
 func (r *ring) setAside(seg segment, why error) {
 	spans, _ := r.s.forget(seg)
-	r.s.counts.lost.Add(int64(spans))
 	if b, ok := seg.(*boltSegment); ok {
 		b.broken.Store(true)
-		r.setFileAside(b.path, why)
+		r.wreckAt(b.path, b.num, spans, why)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 	seen := map[segment]bool{}
 	known := map[string]bool{}
 	for _, info := range append(sn.infos, sn.usage...) {
-		seg, ok := info.seg.(*boltSegment)
+		seg, ok := info.seg.(interface{ runs() ([]Run, error) }) // one in memory has none
 		if !ok || seen[info.seg] {
 			continue
 		}
@@ -97,7 +97,7 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 			if errors.Is(err, errGone) {
 				continue
 			}
-			return runs, fmt.Errorf("read the runs of %s: %w", seg.path, err)
+			return runs, fmt.Errorf("read the runs of segment %d: %w", info.seg.number(), err)
 		}
 		for _, r := range of {
 			if !known[r.ID] {

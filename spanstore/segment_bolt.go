@@ -32,9 +32,11 @@ var (
 	bucketMeta   = []byte("meta")
 	bucketRuns   = []byte("runs")
 	bucketBlocks = []byte("blocks")
+	bucketCommit = []byte("commit")
 
 	keyFormat    = []byte("format")
 	keyEvictions = []byte("evictions")
+	keyTx        = []byte("tx")
 	keySummary   = []byte("0") // sorts first, so it lies in the leaf's first page
 	keyData      = []byte("1")
 )
@@ -123,11 +125,13 @@ func createSegment(path string, num uint64, limit int64, log []byte) (*boltSegme
 }
 
 func newBoltSegment(path string, num uint64, limit int64) *boltSegment {
-	// A file grows by alloc beyond what it needs, and one such step is kept free
-	// at its end: small enough not to waste the budget, large enough that most
-	// commits do not grow the file.
-	return &boltSegment{num: num, path: path, limit: limit, alloc: max(4*pageSize, limit/64&^(pageSize-1))}
+	return &boltSegment{num: num, path: path, limit: limit, alloc: growthStep(limit)}
 }
+
+// growthStep is what a file grows by beyond what it needs. One such step is kept
+// free at its end: small enough not to waste the budget, large enough that most
+// commits do not grow the file.
+func growthStep(limit int64) int64 { return max(4*pageSize, limit/64&^(pageSize-1)) }
 
 // syncDir makes a new file's name survive a loss of power, where directories
 // can be synced.
@@ -180,7 +184,7 @@ func (s *boltSegment) prepare(tx *bbolt.Tx, log []byte) error {
 		return err
 	}
 	if meta.Get(keyFormat) == nil {
-		if err := meta.Put(keyFormat, []byte{formatVersion}); err != nil {
+		if err := meta.Put(keyFormat, formatMark); err != nil {
 			return err
 		}
 	}
@@ -194,7 +198,18 @@ func (s *boltSegment) prepare(tx *bbolt.Tx, log []byte) error {
 			return err
 		}
 	}
-	return nil
+	return putTx(tx)
+}
+
+// putTx notes the transaction's number in the tree, so that a meta page that is
+// not the tree's own is told. It has a bucket of its own, which is small enough
+// to lie in the root's page, written with every commit anyway.
+func putTx(tx *bbolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists(bucketCommit)
+	if err != nil {
+		return err
+	}
+	return b.Put(keyTx, seqKey(uint64(tx.ID())))
 }
 
 // measure notes the size of the file and of what is used in it.
@@ -255,9 +270,11 @@ func put(tx *bbolt.Tx, c *commit) error {
 		}
 	}
 	if c.log != nil {
-		return tx.Bucket(bucketMeta).Put(keyEvictions, c.log)
+		if err := tx.Bucket(bucketMeta).Put(keyEvictions, c.log); err != nil {
+			return err
+		}
 	}
-	return nil
+	return putTx(tx)
 }
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
@@ -286,15 +303,13 @@ func (s *boltSegment) load() (infos []*blockInfo, log []byte, err error) {
 			if meta == nil || blocks == nil {
 				return damage("%s is a bbolt file but not a segment of a span store", s.path)
 			}
-			if v := meta.Get(keyFormat); len(v) != 1 || v[0] != formatVersion {
-				return fmt.Errorf("%w: %s has format %v, this build reads format %d", errFormat, s.path, v, formatVersion)
-			}
 			log = append(log, meta.Get(keyEvictions)...)
 			return blocks.ForEachBucket(func(k []byte) error {
 				if len(k) != 8 {
 					return damage("%s has a block with the number %x", s.path, k)
 				}
-				info, err := decodeBlockInfo(binary.BigEndian.Uint64(k), blocks.Bucket(k).Get(keySummary))
+				of := blocks.Bucket(k)
+				info, err := decodeBlockInfo(binary.BigEndian.Uint64(k), len(of.Get(keyData)), of.Get(keySummary))
 				if err != nil {
 					return fmt.Errorf("block %x of %s: %w", k, s.path, err)
 				}

@@ -59,10 +59,14 @@ type Store struct {
 	room   chan struct{} // closed and replaced when the writer took a block
 	failed error         // why the last commit failed; nil when it did not
 
+	refreshMu sync.Mutex // held by Refresh, which has the ring of a store without a writer
+	skipped   []string   // damaged segments that a store without a writer left out; guarded by mu
+
 	ring ring // the writer's, except for what it says otherwise
 
 	wake    chan struct{}
 	flushes chan flushRequest
+	calls   chan func() // run by the writer between two commits
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	lastErr error // of the writer's last commit; read once it has stopped
@@ -104,7 +108,7 @@ func open(dir string, o *Options) (_ *Store, err error) {
 	s := &Store{
 		dir: dir, cache: newBlockCache(cacheBytes),
 		room: make(chan struct{}), wake: make(chan struct{}, 1),
-		flushes: make(chan flushRequest), stop: make(chan struct{}),
+		flushes: make(chan flushRequest), calls: make(chan func()), stop: make(chan struct{}),
 		reported: map[string]bool{},
 	}
 	if o != nil {
@@ -122,6 +126,9 @@ func open(dir string, o *Options) (_ *Store, err error) {
 		s.redactor = &redactor{s: s, resources: map[*resource.Resource]*resource.Resource{}}
 	}
 	s.ring = ring{s: s, run: newRun()}
+	if s.opts.ReadOnly {
+		return s, s.openReadOnly()
+	}
 	if dir != "" {
 		if err := makeDir(dir); err != nil {
 			return nil, err

@@ -347,10 +347,13 @@ func TestDurableWithinTwoSeconds(t *testing.T) {
 
 const killEnv = "SPANCLOCK_TEST_KILL_DIR"
 
-// TestMain turns the test binary into the child that TestKill kills.
+// TestMain turns the test binary into the children that tests start.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killEnv); dir != "" {
 		writeUntilKilled(dir)
+		return
+	}
+	if spanstore.RunChild() {
 		return
 	}
 	os.Exit(m.Run())

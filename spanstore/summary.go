@@ -17,6 +17,7 @@ import (
 type blockInfo struct {
 	seq      uint64
 	kind     block.Kind
+	size     int // bytes of the block
 	count    int
 	min, max int64 // Unix nanoseconds: of spans, or of windows
 	longest  int64 // greatest duration of a span
@@ -26,6 +27,10 @@ type blockInfo struct {
 	traces   []uint32 // fingerprints of the traces in it, sorted
 
 	seg segment // where it is; set when it is committed or loaded
+
+	// older is the block's shorter version in an older segment, which readers
+	// fall back on should this one turn out to be damaged; mostly nil.
+	older *blockInfo
 }
 
 const summaryVersion = 1
@@ -56,10 +61,12 @@ func (b *blockInfo) mayHold(fp uint32) bool {
 
 func (b *blockInfo) overlaps(from, to int64) bool { return b.min <= to && b.max >= from }
 
-// encode returns the summary: version, kind, then varints, strings, and the
+// encode returns the summary: version, kind, number, size, then varints, strings, and the
 // fingerprints, four bytes each; a CRC-32C of all of it at the end.
 func (b *blockInfo) encode() []byte {
 	out := []byte{summaryVersion, byte(b.kind)}
+	out = binary.AppendUvarint(out, b.seq)
+	out = binary.AppendUvarint(out, uint64(b.size))
 	out = binary.AppendUvarint(out, uint64(b.count))
 	out = binary.AppendVarint(out, b.min)
 	out = binary.AppendVarint(out, b.max)
@@ -79,12 +86,23 @@ func (b *blockInfo) encode() []byte {
 
 var errSummary = errors.New("damaged block summary")
 
-func decodeBlockInfo(seq uint64, b []byte) (*blockInfo, error) {
+// decodeBlockInfo reads the summary of the block of size bytes under the number
+// seq. That it says both itself tells a damaged key, or a damaged length.
+func decodeBlockInfo(seq uint64, size int, b []byte) (*blockInfo, error) {
+	info, err := decodeSummary(b)
+	if err == nil && (info.seq != seq || info.size != size) {
+		return nil, errSummary
+	}
+	return info, err
+}
+
+func decodeSummary(b []byte) (*blockInfo, error) {
 	if len(b) < 6 || b[0] != summaryVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
 		return nil, errSummary
 	}
 	r := reader{b: b[2 : len(b)-4]}
-	info := &blockInfo{seq: seq, kind: block.Kind(b[1])}
+	info := &blockInfo{kind: block.Kind(b[1]), seq: r.uvarint()}
+	info.size = int(r.uvarint())
 	info.count = int(r.uvarint())
 	info.min, info.max, info.longest = r.varint(), r.varint(), r.varint()
 	info.errors = int(r.uvarint())

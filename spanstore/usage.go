@@ -29,6 +29,9 @@ func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 	if s == nil || len(b.Windows) == 0 && len(b.Spans) == 0 {
 		return nil
 	}
+	if s.opts.ReadOnly {
+		return ErrReadOnly
+	}
 	for spans := bounded(b.Spans); ; {
 		n := 0
 		for frames := 0; n < len(spans) && (n == 0 || frames < maxUsageFrames); n++ {
@@ -85,7 +88,7 @@ func (s *Store) addUsage(b UsageBatch) error {
 		}
 	}
 	info := &blockInfo{
-		kind: block.KindUsage, count: len(u.Records),
+		kind: block.KindUsage, size: len(data), count: len(u.Records),
 		traces: sortedFingerprints(len(u.Records), func(i int) trace.TraceID { return u.Records[i].TraceID }),
 	}
 	info.min, info.max = u.Bounds()

@@ -1,11 +1,13 @@
 package spanstore
 
 import (
-	"encoding/binary"
+	"bytes"
+	"cmp"
 	"errors"
-	"hash/fnv"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -16,60 +18,129 @@ var errFormat = errors.New("unknown format")
 
 func isLocked(err error) bool { return errors.Is(err, bolterrors.ErrTimeout) }
 
-// The first two pages of a bbolt file are its metas; the one with the higher
-// transaction whose checksum holds is in force.
-const (
-	boltMagic   = 0xED0CDAED
-	boltVersion = 2
-	metaOffset  = 16 // behind the page header
-	metaLen     = 64
-)
-
 // checkFile looks at a file through ReadAt before bbolt maps it into memory,
-// where a file that is cut off or is something else would be a fault.
+// where a file that is damaged or is something else would be a fault.
 func checkFile(path string) error {
+	_, _, err := walkFile(path)
+	return err
+}
+
+// walkFile walks the segment file at path. What it returns of the file tells
+// later whether the same one still stands there.
+func walkFile(path string) (*walkResult, os.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
+		return nil, nil, err
+	}
+	res, err := walkSegment(f, fi.Size())
+	if err != nil {
+		return nil, nil, fmt.Errorf("segment %s: %w", path, err)
+	}
+	return res, fi, nil
+}
+
+// walkSegment walks a file and checks that it is a segment.
+func walkSegment(r io.ReaderAt, size int64) (*walkResult, error) {
+	res, err := walk(r, size)
+	if err == nil {
+		err = res.checkFormat(r)
+	}
+	return res, err
+}
+
+// summaries reads the summaries of the blocks, which tell a damaged key or
+// length.
+func (res *walkResult) summaries(r io.ReaderAt) (infos []*blockInfo, err error) {
+	for _, at := range res.blocks {
+		b, err := readExtent(r, at.summary)
+		if err != nil {
+			return nil, err
+		}
+		info, err := decodeBlockInfo(at.seq, int(at.data.len), b)
+		if err != nil {
+			return nil, fmt.Errorf("block %d: %w", at.seq, err)
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+func readExtent(r io.ReaderAt, at extent) ([]byte, error) {
+	b := make([]byte, at.len)
+	if n, err := r.ReadAt(b, at.off); n < len(b) {
+		return nil, err
+	}
+	return b, nil
+}
+
+// placeOf returns where the block of a number stands.
+func placeOf(places []place, seq uint64) (place, bool) {
+	i, ok := slices.BinarySearchFunc(places, seq, func(p place, seq uint64) int { return cmp.Compare(p.seq, seq) })
+	if !ok {
+		return place{}, false
+	}
+	return places[i], true
+}
+
+// checkFormat refuses what is a sound bbolt file but no whole segment, or one of
+// a format that this build does not read.
+func (res *walkResult) checkFormat(r io.ReaderAt) error {
+	if err := res.checkVersion(r); err != nil {
 		return err
 	}
-	var inForce *boltMeta
-	for page := range int64(2) {
-		var b [metaLen]byte
-		if _, err := f.ReadAt(b[:], page*pageSize+metaOffset); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if m := parseMeta(b[:]); m != nil && (inForce == nil || m.tx > inForce.tx) {
-			inForce = m
+	for _, name := range [][]byte{bucketMeta, bucketRuns, bucketBlocks, bucketCommit} {
+		if !slices.Contains(res.top, string(name)) {
+			return damage("it has no bucket %s", name)
 		}
 	}
-	switch {
-	case inForce == nil:
-		return damage("it is no bbolt file, or both of its meta pages are damaged")
-	case inForce.pageSize != pageSize:
-		return damage("its pages have %d bytes, not %d", inForce.pageSize, pageSize)
-	case inForce.pages > uint64(fi.Size())/pageSize || inForce.root >= inForce.pages:
-		return damage("it is cut off: %d bytes hold no %d pages", fi.Size(), inForce.pages)
+	for _, b := range res.blocks {
+		if b.summary.len == 0 || b.data.len == 0 {
+			return damage("block %d is not whole", b.seq)
+		}
+	}
+	if res.stray != nil {
+		return damage("block %x is no bucket", res.stray)
+	}
+	tx, err := readExtent(r, res.commit)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(tx, seqKey(res.tx)) {
+		return damage("its meta page is of transaction %d, its content of %x", res.tx, tx)
+	}
+	if res.torn {
+		// bbolt would go back to the commit before. Blocks of the last one may be
+		// there all the same.
+		return damage("one of its meta pages is damaged")
 	}
 	return nil
 }
 
-type boltMeta struct {
-	pageSize        uint32
-	root, pages, tx uint64
+// checkVersion reads the segment's mark. It holds the version twice: a bit that
+// fell over must not look like a later version, which nobody may touch.
+func (res *walkResult) checkVersion(r io.ReaderAt) error {
+	v, ok := res.meta[string(keyFormat)]
+	if !ok || v.len != int64(len(formatMark)) {
+		return damage("it is a bbolt file but not a segment of a span store")
+	}
+	b := make([]byte, v.len)
+	if _, err := r.ReadAt(b, v.off); err != nil {
+		return err
+	}
+	if b[1] != ^b[0] {
+		return damage("the mark of its format is damaged")
+	}
+	if b[0] != formatVersion {
+		return fmt.Errorf("%w %d: this build reads format %d", errFormat, b[0], formatVersion)
+	}
+	return nil
 }
 
-// parseMeta returns nil for a meta page that is not intact.
-func parseMeta(b []byte) *boltMeta {
-	order := binary.NativeEndian // as bbolt writes it
-	sum := fnv.New64a()
-	sum.Write(b[:56])
-	if order.Uint32(b) != boltMagic || order.Uint32(b[4:]) != boltVersion || order.Uint64(b[56:]) != sum.Sum64() {
-		return nil
-	}
-	return &boltMeta{pageSize: order.Uint32(b[8:]), root: order.Uint64(b[16:]), pages: order.Uint64(b[40:]), tx: order.Uint64(b[48:])}
-}
+// formatMark is what a segment's bucket meta has under format: the version and
+// its complement.
+var formatMark = []byte{formatVersion, ^byte(formatVersion)}

@@ -48,6 +48,9 @@ func (s *Store) write() {
 		case <-s.wake:
 			all = false
 		case req = <-s.flushes:
+		case f := <-s.calls:
+			f()
+			continue
 		case <-s.stop:
 			s.writeLast()
 			return

@@ -1,0 +1,244 @@
+package spanstore_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+var update = flag.Bool("update", false, "write the golden segment of the format anew")
+
+// The golden segment and what is in it. Format 1 must be read for ever: a later
+// format gets a golden segment of its own, beside this one.
+const (
+	goldenSegment = "testdata/format1/00000001.seg"
+	goldenText    = "testdata/format1/content.json"
+)
+
+// TestGoldenSegment reads what an earlier version wrote.
+func TestGoldenSegment(t *testing.T) {
+	if *update {
+		writeGolden(t)
+	}
+	dir := t.TempDir()
+	b, err := os.ReadFile(goldenSegment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, filepath.Base(goldenSegment))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(goldenText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]*spanstore.Options{"for reading only": readOnly, "to go on writing": {MaxBytes: spanstore.MinMaxBytes}} {
+		s := open(t, dir, o)
+		check(t, s)
+		if got := content(t, s); got != string(want) {
+			t.Errorf("opened %s the segment has another content than %s; got %s", name, goldenText, firstDifference(got, string(want)))
+		}
+		if st := s.Stats(); st.DamagedSegments != 0 {
+			t.Errorf("opened %s: %d segments are damaged", name, st.DamagedSegments)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func firstDifference(got, want string) string {
+	i := 0
+	for i < min(len(got), len(want)) && got[i] == want[i] {
+		i++
+	}
+	from := max(0, i-80)
+	return fmt.Sprintf("%q; want %q", got[from:min(len(got), i+80)], want[from:min(len(want), i+80)])
+}
+
+// writeGolden makes the golden segment: two runs, several blocks, everything that
+// a span and a usage record can hold.
+func writeGolden(t *testing.T) {
+	dir := t.TempDir()
+	for run := range 2 {
+		s := open(t, dir, &spanstore.Options{MaxBytes: spanstore.MinMaxBytes})
+		export(t, s, goldenSpans(run)...)
+		flush(t, s)
+		if err := s.AddUsage(ctx, goldenUsage(run)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paths := segments(t, dir)
+	if len(paths) != 1 {
+		t.Fatalf("the golden spans take %d segments; want 1", len(paths))
+	}
+	b, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(goldenSegment), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := content(t, open(t, dir, readOnly))
+	for name, b := range map[string][]byte{goldenSegment: b, goldenText: []byte(text)} {
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func goldenID(run, n int) (id trace.TraceID) {
+	id[0], id[1], id[15] = 0x60, byte(run), byte(n)
+	return id
+}
+
+func goldenSpanID(n int) (id trace.SpanID) {
+	id[0], id[7] = 0x1d, byte(n)
+	return id
+}
+
+// goldenSpans has every kind of value in every place.
+func goldenSpans(run int) (stubs []tracetest.SpanStub) {
+	start := time.Unix(1_700_000_000+int64(run)*3600, 123456789).UTC()
+	nested := attribute.MapValue(attribute.String("s", "in a map"), attribute.KeyValue{Key: "list", Value: attribute.SliceValue(attribute.IntValue(1), attribute.StringValue("two"))})
+	all := []attribute.KeyValue{
+		attribute.Bool("bool", true), attribute.Int64("int", math.MinInt64), attribute.Float64("float", -1.5), attribute.Float64("huge", math.MaxFloat64),
+		attribute.String("string", "Ünïcödé ⏱"), attribute.String("empty", ""), attribute.BoolSlice("bools", []bool{true, false}),
+		attribute.Int64Slice("ints", []int64{1, -2, math.MaxInt64}), attribute.Float64Slice("floats", []float64{0.5, 1e-300}),
+		attribute.StringSlice("strings", []string{"a", ""}), {Key: "bytes", Value: attribute.ByteSliceValue([]byte{0, 1, 255})},
+		{Key: "nothing"}, {Key: "slice", Value: attribute.SliceValue(attribute.BoolValue(true), nested)}, {Key: "map", Value: nested},
+	}
+	state, _ := trace.ParseTraceState("vendor=v1,other=o")
+	res := resource.NewWithAttributes("https://opentelemetry.io/schemas/1.26.0", attribute.String("service.name", "golden"), attribute.Int("process.pid", 7))
+	scope := instrumentation.Scope{Name: "net/http", Version: "1.2.3", SchemaURL: "https://schema", Attributes: attribute.NewSet(attribute.Bool("x", true))}
+	for n := range 20 {
+		sc := trace.NewSpanContext(trace.SpanContextConfig{TraceID: goldenID(run, n/4), SpanID: goldenSpanID(n + 1), TraceFlags: trace.FlagsSampled, TraceState: state})
+		s := tracetest.SpanStub{
+			Name: fmt.Sprintf("span %d", n), SpanContext: sc, SpanKind: trace.SpanKind(n % 6),
+			StartTime: start.Add(time.Duration(n) * time.Millisecond), EndTime: start.Add(time.Duration(n)*time.Millisecond + time.Duration(n*n)*time.Microsecond),
+			Attributes: all[:n%(len(all)+1)], ChildSpanCount: n % 3, DroppedAttributes: n, DroppedEvents: n % 2, DroppedLinks: n % 5,
+			Resource: res, InstrumentationScope: scope,
+		}
+		switch n % 4 {
+		case 0: // a root
+		case 1:
+			s.Parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: goldenID(run, n/4), SpanID: goldenSpanID(n), TraceFlags: trace.FlagsSampled})
+		case 2: // a parent elsewhere
+			s.Parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: goldenID(run, n/4), SpanID: goldenSpanID(200), Remote: true, TraceState: state})
+			s.Resource = nil
+		case 3: // a parent in another trace
+			s.Parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: goldenID(run, 99), SpanID: goldenSpanID(201)})
+			s.Status = sdktrace.Status{Code: codes.Error, Description: "boom"}
+			s.InstrumentationScope = instrumentation.Scope{}
+		}
+		for e := range n % 3 {
+			s.Events = append(s.Events, sdktrace.Event{Name: fmt.Sprintf("event %d", e), Time: s.StartTime.Add(time.Duration(e)), Attributes: all[e : 2*e+2], DroppedAttributeCount: e})
+		}
+		for l := range n % 4 {
+			s.Links = append(s.Links, sdktrace.Link{SpanContext: sc.WithSpanID(goldenSpanID(100 + l)).WithRemote(true), Attributes: all[:l], DroppedAttributeCount: l})
+		}
+		stubs = append(stubs, s)
+	}
+	stubs[17].StartTime = time.Time{}
+	stubs[18].StartTime, stubs[18].EndTime = stubs[18].EndTime, stubs[18].StartTime
+	return stubs
+}
+
+func goldenUsage(run int) spanstore.UsageBatch {
+	start := time.Unix(1_700_000_000+int64(run)*3600, 0).UTC()
+	stack := []spanstore.Frame{{Func: "golang.org/x/crypto/bcrypt.bcrypt", File: "bcrypt.go", Line: 200}, {Func: "main.login", File: "main.go", Line: 12}}
+	u := spanstore.UsageBatch{Windows: []spanstore.Window{
+		{Start: start, End: start.Add(10 * time.Second), Period: 10 * time.Millisecond, Samples: 900, Labeled: 40, Process: 9 * time.Second},
+		{Start: start.Add(10 * time.Second), End: start.Add(11 * time.Second), Hole: "another CPU profile was running"},
+	}}
+	for n := range 8 {
+		u.Spans = append(u.Spans, spanstore.Usage{
+			TraceID: goldenID(run, n/4), SpanID: goldenSpanID(n + 1), Samples: n + 1, CPU: time.Duration(n+1) * 10 * time.Millisecond, LateSamples: n % 2,
+			Stacks: []spanstore.Stack{{Frames: stack[:1+n%2], Samples: n + 1}},
+		})
+	}
+	return u
+}
+
+// content is all that a store holds, as text with nothing left out.
+func content(tb testing.TB, s *spanstore.Store) string {
+	tb.Helper()
+	type attr struct {
+		Key, Type string
+		Value     any
+	}
+	attrs := func(kvs []attribute.KeyValue) (out []attr) {
+		for _, kv := range kvs {
+			out = append(out, attr{string(kv.Key), kv.Value.Type().String(), kv.Value.String()})
+		}
+		return out
+	}
+	sc := func(c trace.SpanContext) string {
+		return fmt.Sprintf("%s %s %s %q remote %v", c.TraceID(), c.SpanID(), c.TraceFlags(), c.TraceState(), c.IsRemote())
+	}
+	var out []any
+	ids := list(tb, s, spanstore.Query{})
+	slices.SortFunc(ids, func(a, b trace.TraceID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		tr, err := s.Trace(ctx, id)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(tr.Problems) > 0 {
+			tb.Errorf("trace %s has problems: %q", id, tr.Problems)
+		}
+		for _, sp := range tr.Spans {
+			m := map[string]any{
+				"context": sc(sp.SpanContext), "parent": sc(sp.Parent), "name": sp.Name, "kind": sp.Kind, "start": sp.Start, "end": sp.End,
+				"attributes": attrs(sp.Attributes), "status": fmt.Sprint(sp.Status.Code, " ", sp.Status.Description), "children": sp.ChildSpanCount,
+				"dropped": []int{sp.DroppedAttributes, sp.DroppedEvents, sp.DroppedLinks}, "usage": tr.Usage[sp.SpanID()],
+				"scope": []any{sp.Scope.Name, sp.Scope.Version, sp.Scope.SchemaURL, attrs(sp.Scope.Attributes.ToSlice())},
+			}
+			if sp.Resource != nil {
+				m["resource"] = []any{sp.Resource.SchemaURL(), attrs(sp.Resource.Attributes())}
+			}
+			var events, links []any
+			for _, e := range sp.Events {
+				events = append(events, []any{e.Name, e.Time.UTC(), e.DroppedAttributeCount, attrs(e.Attributes)})
+			}
+			for _, l := range sp.Links {
+				links = append(links, []any{sc(l.SpanContext), l.DroppedAttributeCount, attrs(l.Attributes)})
+			}
+			m["events"], m["links"] = events, links
+			out = append(out, m)
+		}
+		out = append(out, tr.Windows)
+	}
+	runs, err := s.Runs(ctx)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, r := range runs {
+		out = append(out, r)
+	}
+	b, err := json.MarshalIndent(out, "", " ")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b) + "\n"
+}

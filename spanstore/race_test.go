@@ -1,0 +1,5 @@
+//go:build race
+
+package spanstore
+
+const raceEnabled = true
