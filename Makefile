@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES     := . examples httpui/web/build httpui/web/e2e
+MODULES     := . bench/peers examples httpui/web/build httpui/web/e2e
 
 .PHONY: help
 help: ## list the targets

@@ -1,0 +1,52 @@
+package measure
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func processCPU() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// processWritten counts pages made dirty, whether by write or through a map.
+func processWritten() int64 { return field("/proc/self/io", "write_bytes:") }
+
+func anonymous() int64 { return field("/proc/self/status", "RssAnon:") << 10 }
+
+// field returns the number behind a name in a file of /proc.
+func field(path, name string) int64 {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(b) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			n, _ := strconv.ParseInt(string(bytes.Fields(rest)[0]), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+func allocated(fi fs.FileInfo) int64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return fi.Size()
+}
+
+// dropCache writes the file out first: dirty pages stay.
+func dropCache(f *os.File) bool {
+	return unix.Fdatasync(int(f.Fd())) == nil && unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) == nil
+}
