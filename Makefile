@@ -36,6 +36,10 @@ check: ## what CI checks beside the tests
 bench: ## run the benchmarks whose results are kept in bench/results
 	go test -run '^$$' -bench . -benchmem ./bench/... ./profiler/... ./spanstore/...
 
+.PHONY: bench-store
+bench-store: ## measure the store beside badger, sqlite and its floor, print one table
+	go run ./bench/peers/report -out bench/results/store.txt
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each
 	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block

@@ -50,3 +50,18 @@ func allocated(fi fs.FileInfo) int64 {
 func dropCache(f *os.File) bool {
 	return unix.Fdatasync(int(f.Fd())) == nil && unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) == nil
 }
+
+// Disk names the kernel and the kind of file system that dir is on.
+func Disk(dir string) string {
+	kind := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.TMPFS_MAGIC: "tmpfs (no disk)", unix.XFS_SUPER_MAGIC: "xfs",
+		unix.BTRFS_SUPER_MAGIC: "btrfs", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return "unknown disk"
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return kind[int64(st.Type)]
+	}
+	return kind[int64(st.Type)] + ", kernel " + unix.ByteSliceToString(u.Release[:])
+}
