@@ -1,5 +1,3 @@
-//go:build unix
-
 package bench
 
 import (
@@ -18,7 +16,7 @@ import (
 
 // ringBytes holds a little more than a million of the workload's spans, so that
 // writing goes on in a ring that has wrapped.
-const ringBytes = 48 << 20
+const ringBytes = 36 << 20
 
 // BenchmarkStoreWrite stores spans as fast as they come, from ReadOnlySpan to
 // fsync. One op is one span. It reports

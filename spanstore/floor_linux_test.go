@@ -23,7 +23,7 @@ import (
 
 var (
 	floorSpans = flag.String("floor.spans", "", "directory of a store whose spans BenchmarkFloor takes; default: random ones")
-	floorRing  = flag.Int64("floor.ring", 48<<20, "MaxBytes of the store that BenchmarkFloor compares with")
+	floorRing  = flag.Int64("floor.ring", 36<<20, "MaxBytes of the store that BenchmarkFloor compares with")
 )
 
 // floorChunk is 25 full blocks, so that a flush writes no unfinished one.
@@ -36,7 +36,7 @@ const floorChunk = 25 * blockSpans
 //
 //	file-kspans/cpu-s, store-kspans/cpu-s   durable spans per second of CPU time
 //	store/file                              the median of the turns' ratios
-//	file-B/span, file-mallocs/span
+//	file-B/span, file-mallocs/span, store-mallocs/span
 //
 // Run with -benchtime=1000000x or more; the store's ring wraps before.
 func BenchmarkFloor(b *testing.B) {
@@ -70,6 +70,7 @@ func BenchmarkFloor(b *testing.B) {
 	b.ReportMetric(ratios[len(ratios)/2], "store/file")
 	b.ReportMetric(float64(file.bytes)/float64(file.spans), "file-B/span")
 	b.ReportMetric(float64(bare.mallocs)/n, "file-mallocs/span")
+	b.ReportMetric(float64(store.mallocs)/n, "store-mallocs/span")
 }
 
 func floorStore(b *testing.B, s *Store, spans []sdktrace.ReadOnlySpan) {
@@ -106,7 +107,7 @@ func newFloor(b *testing.B) *floorFile {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { f.Close(); s.codec.Close() })
-	return &floorFile{s: s, enc: block.NewEncoder(s.layout.limits, nil), f: f}
+	return &floorFile{s: s, enc: block.NewEncoder(s.layout.limits), f: f}
 }
 
 // write appends spans, a whole number of blocks, and makes them durable.

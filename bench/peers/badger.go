@@ -30,7 +30,6 @@ const spanTTL = 72 * time.Hour
 type Badger struct {
 	db      *badger.DB
 	payload int64
-	spans   int64
 }
 
 // OpenBadger opens the store in dir.
@@ -104,7 +103,7 @@ func (b *Badger) entries(s sdktrace.ReadOnlySpan) ([]*badger.Entry, error) {
 	index(keyOperation, service, s.Name())
 	index(keyDuration, string(binary.BigEndian.AppendUint64(nil, uint64(s.EndTime().Sub(s.StartTime()).Microseconds()))))
 	for _, kv := range tags(s) {
-		index(keyTag, service, string(kv.Key), kv.Value.Emit())
+		index(keyTag, service, string(kv.Key), kv.Value.String())
 	}
 	return out, nil
 }

@@ -17,24 +17,31 @@ import (
 type Cost struct {
 	CPU     time.Duration // user and system, all threads
 	Mallocs uint64        // heap objects allocated
-	Written int64         // bytes sent towards the disk; 0 where that is not known
+
+	// Bytes handed to write calls, and bytes of the page cache made dirty
+	// whether by calls or through a map; 0 where that is not known. The second
+	// counts too much where the file system caches files in large folios: the
+	// whole folio is counted for the one page of it that reaches the disk.
+	Written, Dirtied int64
 }
 
 // Spent returns the process's cost up to now.
 func Spent() Cost {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return Cost{CPU: processCPU(), Mallocs: m.Mallocs, Written: processWritten()}
+	c := Cost{CPU: processCPU(), Mallocs: m.Mallocs}
+	c.Written, c.Dirtied = processWritten()
+	return c
 }
 
 // Since returns the cost between two readings.
 func (c Cost) Since(before Cost) Cost {
-	return Cost{c.CPU - before.CPU, c.Mallocs - before.Mallocs, c.Written - before.Written}
+	return Cost{c.CPU - before.CPU, c.Mallocs - before.Mallocs, c.Written - before.Written, c.Dirtied - before.Dirtied}
 }
 
 // Add returns the sum of two costs.
 func (c Cost) Add(o Cost) Cost {
-	return Cost{c.CPU + o.CPU, c.Mallocs + o.Mallocs, c.Written + o.Written}
+	return Cost{c.CPU + o.CPU, c.Mallocs + o.Mallocs, c.Written + o.Written, c.Dirtied + o.Dirtied}
 }
 
 // Memory is what this process holds now, after a collection.

@@ -19,8 +19,9 @@ func processCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// processWritten counts pages made dirty, whether by write or through a map.
-func processWritten() int64 { return field("/proc/self/io", "write_bytes:") }
+func processWritten() (written, dirtied int64) {
+	return field("/proc/self/io", "wchar:"), field("/proc/self/io", "write_bytes:")
+}
 
 func anonymous() int64 { return field("/proc/self/status", "RssAnon:") << 10 }
 

@@ -24,7 +24,7 @@ type Writing struct {
 	Cost    Cost
 	Payload int64
 	Wall    time.Duration
-	Exports []time.Duration // what each Export took its caller
+	Exports []time.Duration // what each Export of a whole batch took its caller
 }
 
 // Write stores n spans as fast as they are taken, from ReadOnlySpan to durable,
@@ -90,22 +90,26 @@ func LookupApart(s Store, r *rand.Rand, ids []trace.TraceID, n int) ([]time.Dura
 	return took, nil
 }
 
-// Trickle stores spans at a steady rate below what the store can take, in
-// batches that come at the given pace, and returns the cost of it and of what
-// made it durable.
+// Trickle stores spans at a steady rate below what the store can take, those
+// that are due at each tick of pace in batches, and returns the cost of it and of
+// what made it durable. It takes the spans again and again when they are too few.
 func Trickle(s Store, perSecond int, pace, window time.Duration, spans []sdktrace.ReadOnlySpan) (w Writing, err error) {
 	payload, cost, begun := s.Payload(), Spent(), time.Now()
 	t := time.NewTicker(pace)
 	defer t.Stop()
 	for elapsed := time.Duration(0); elapsed < window; elapsed = time.Since(begun) {
-		due := int(elapsed.Seconds() * float64(perSecond))
-		if n := min(due, len(spans)) - int(w.Spans); n > 0 {
-			at := time.Now()
-			if err := s.Export(spans[w.Spans:][:n]); err != nil {
+		for due := int64(elapsed.Seconds()*float64(perSecond)) - w.Spans; due > 0; {
+			at := int(w.Spans) % len(spans)
+			batch := spans[at:min(at+int(min(due, Batch)), len(spans))]
+			t := time.Now()
+			if err := s.Export(batch); err != nil {
 				return w, err
 			}
-			w.Exports = append(w.Exports, time.Since(at))
-			w.Spans += int64(n)
+			if len(batch) == Batch {
+				w.Exports = append(w.Exports, time.Since(t))
+			}
+			w.Spans += int64(len(batch))
+			due -= int64(len(batch))
 		}
 		<-t.C
 	}

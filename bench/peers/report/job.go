@@ -200,16 +200,21 @@ func (j *job) write(c config) (figures, error) {
 	if err := j.remember(c, ids); err != nil {
 		return nil, err
 	}
-	f := costs(w)
+	f := j.costs(w)
 	f["wall"] = float64(w.Spans) / w.Wall.Seconds()
 	return f, nil
 }
 
-func costs(w measure.Writing) figures {
-	n := float64(w.Spans)
+// costs takes the bytes of write calls for what was written, but for badger,
+// which writes through maps.
+func (j *job) costs(w measure.Writing) figures {
+	n, written := float64(w.Spans), float64(w.Cost.Written)
+	if j.Store == "badger" {
+		written = float64(w.Cost.Dirtied)
+	}
 	return figures{
 		"rate": n / w.Cost.CPU.Seconds(), "mallocs": float64(w.Cost.Mallocs) / n,
-		"amplification": float64(w.Cost.Written) / float64(w.Payload), "bytes": float64(w.Cost.Written) / w.Wall.Seconds(),
+		"amplification": written / float64(w.Payload), "bytes": written / w.Wall.Seconds(),
 		"export-p50": measure.Quantile(w.Exports, 0.5).Seconds(), "export-p99": measure.Quantile(w.Exports, 0.99).Seconds(),
 	}
 }
@@ -357,8 +362,8 @@ func (j *job) trickle(c config) (figures, error) {
 		pace = 20 * time.Millisecond
 	}
 	next := j.spans(c)
-	settle := next(2 * j.Rate)
-	spans := next(int(c.window.Seconds()*float64(j.Rate)) + j.Rate)
+	settle := next(min(2*j.Rate, measure.Chunk))
+	spans := next(min(int(c.window.Seconds()*float64(j.Rate)), measure.Chunk))
 	if _, err := measure.Trickle(s, j.Rate, pace, 2*time.Second, settle); err != nil {
 		return nil, err
 	}
@@ -366,7 +371,7 @@ func (j *job) trickle(c config) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	return costs(w), s.Close()
+	return j.costs(w), s.Close()
 }
 
 // onEnd compares processors, taking turns.

@@ -36,7 +36,7 @@ func main() {
 	var job job
 	flag.StringVar(&c.dir, "dir", "", "directory on the disk to measure; default: a temporary one")
 	flag.IntVar(&c.kept, "kept", 1_000_000, "spans that the peers keep; the ring must hold as many")
-	flag.Int64Var(&c.ring, "ring", 48, "MaxBytes of the ring, in MiB")
+	flag.Int64Var(&c.ring, "ring", 36, "MaxBytes of the ring, in MiB")
 	flag.IntVar(&c.rounds, "rounds", 7, "turns of writing")
 	flag.IntVar(&c.write, "write", 512_000, "spans written in a turn")
 	flag.IntVar(&c.wraps, "wraps", 20, "times that the ring goes round before it is measured")

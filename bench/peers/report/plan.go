@@ -105,31 +105,37 @@ func (r *results) read(c config) error {
 
 // Rates below saturation, in spans a second.
 var (
-	rates     = []int{10, 100, 500, 1000, 10_000}
+	slowRates = []int{10, 100, 500, 1000}
+	fastRates = []int{10_000, 50_000}
 	peerRates = []int{100, 1000}
 )
 
-// trickles runs the rates side by side: they count bytes, and use little CPU.
-// Each of spanclock's gets a copy of the ring.
+// trickles runs the slow rates side by side: they count bytes, and use little
+// CPU. Each of spanclock's gets a copy of the ring.
 func (r *results) trickles(c config) error {
-	log.Printf("writing below saturation, %v", c.window)
-	var jobs [2][]job
-	for i, rate := range rates {
-		dir := filepath.Join(c.dir, fmt.Sprintf("ring-%d", rate))
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join(c.dir, "spanclock"))); err != nil {
-			return err
-		}
-		jobs[0] = append(jobs[0], job{Phase: "trickle", Store: "spanclock", Seed: uint64(200 + i), Rate: rate, On: dir})
+	log.Printf("writing below saturation, %v each", c.window)
+	var side []job
+	for _, rate := range slowRates {
+		side = append(side, job{Phase: "trickle", Store: "spanclock", Rate: rate})
 	}
-	for i, rate := range peerRates {
-		for _, store := range []string{"badger", "sqlite"} {
-			jobs[i] = append(jobs[i], job{Phase: "trickle", Store: store, Seed: uint64(300 + i), Rate: rate})
-		}
+	groups := [][]job{side}
+	for _, rate := range peerRates {
+		groups = append(groups, []job{{Phase: "trickle", Store: "badger", Rate: rate}, {Phase: "trickle", Store: "sqlite", Rate: rate}})
 	}
-	for _, group := range jobs {
+	for _, rate := range fastRates {
+		groups = append(groups, []job{{Phase: "trickle", Store: "spanclock", Rate: rate}})
+	}
+	for n, group := range groups {
 		errs := make([]error, len(group))
 		var wg sync.WaitGroup
 		for i, j := range group {
+			j.Seed = uint64(200 + 10*n + i)
+			if j.Store == "spanclock" {
+				j.On = filepath.Join(c.dir, fmt.Sprintf("ring-%d", j.Rate))
+				if err := os.CopyFS(j.On, os.DirFS(filepath.Join(c.dir, j.Store))); err != nil {
+					return err
+				}
+			}
 			wg.Go(func() { errs[i] = r.run(c, fmt.Sprintf("trickle-%d", j.Rate), j) })
 		}
 		wg.Wait()
