@@ -48,19 +48,24 @@ func (j *job) args(c config) []string {
 // figures are a measurement's results by name.
 type figures map[string]float64
 
+// do does the job and prints its figures.
 func (j *job) do(c config) error {
+	f, err := j.measure(c)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(f)
+}
+
+func (j *job) measure(c config) (figures, error) {
 	do := map[string]func(config) (figures, error){
 		"workload": j.workload, "pool": j.pool, "wrap": j.wrap, "write": j.write, "warm": j.warm, "cold": j.cold,
 		"memory": j.memory, "disk": j.disk, "trickle": j.trickle, "onend": j.onEnd,
 	}[j.Phase]
 	if do == nil {
-		return fmt.Errorf("no such phase")
+		return nil, fmt.Errorf("no such phase")
 	}
-	f, err := do(c)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(f)
+	return do(c)
 }
 
 func (j *job) dir(c config) string {
@@ -357,7 +362,7 @@ func (j *job) trickle(c config) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	pace := 2 * time.Second
+	pace := min(2*time.Second, c.window/5)
 	if j.Store == "spanclock" {
 		pace = 20 * time.Millisecond
 	}

@@ -4,7 +4,7 @@
 // them see the same machine; figures are medians over the turns.
 //
 //	go run ./bench/peers/report            # some minutes
-//	go run ./bench/peers/report -rounds 1 -kept 100000 -ring 8 -window 2s   # a quick look
+//	go run ./bench/peers/report -stores spanclock,floor -rounds 3 -wraps 4 -window 5s   # a minute
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type config struct {
 	wraps  int           // times that the ring goes round before
 	window time.Duration // of each rate below saturation
 	mixed  bool          // spans in the order of their ends, traces mixed
+	stores []string      // the columns of the table, and the order of the first turn
 }
 
 func main() {
@@ -42,10 +44,12 @@ func main() {
 	flag.IntVar(&c.wraps, "wraps", 20, "times that the ring goes round before it is measured")
 	flag.DurationVar(&c.window, "window", 10*time.Second, "length of each rate below saturation")
 	flag.BoolVar(&c.mixed, "mixed", false, "mix the spans of concurrent traces, by their ends")
+	stores := flag.String("stores", "spanclock,floor,badger,sqlite", "what to measure")
 	out := flag.String("out", "", "write the report to this file too")
 	job.flags()
 	flag.Parse()
 	c.ring <<= 20
+	c.stores = strings.Split(*stores, ",")
 
 	if job.Phase != "" {
 		if err := job.do(c); err != nil {
@@ -65,7 +69,7 @@ func run(c config, out string) error {
 	}
 	defer os.RemoveAll(base)
 	c.dir = base
-	fs, err := measureAll(c)
+	all, err := measureAll(c)
 	if err != nil {
 		return err
 	}
@@ -79,6 +83,6 @@ func run(c config, out string) error {
 		w = io.MultiWriter(w, f)
 	}
 	fmt.Fprintln(w, machine(c))
-	fs.table(w)
+	all.table(w, c.stores)
 	return nil
 }

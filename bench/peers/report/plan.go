@@ -16,9 +16,6 @@ import (
 	"github.com/spanclock/spanclock/bench/internal/measure"
 )
 
-// stores are the columns of the table, and the order of the first turn.
-var stores = []string{"spanclock", "floor", "badger", "sqlite"}
-
 // results gathers figures by store, phase and name, a value for each turn.
 type results struct {
 	mu     sync.Mutex // guards values
@@ -59,8 +56,8 @@ func measureAll(c config) (*results, error) {
 	}
 	for round := range c.rounds {
 		log.Printf("writing, %d of %d", round+1, c.rounds)
-		for i := range stores {
-			j := job{Phase: "write", Store: stores[(i+round)%len(stores)], Seed: uint64(round) + 2, N: c.write}
+		for i := range c.stores {
+			j := job{Phase: "write", Store: c.stores[(i+round)%len(c.stores)], Seed: uint64(round) + 2, N: c.write}
 			var err error
 			switch j.Store {
 			case "floor":
@@ -79,11 +76,21 @@ func measureAll(c config) (*results, error) {
 	return r, errors.Join(r.read(c), r.trickles(c), r.run(c, "onend", job{Phase: "onend", Store: "spanclock", Seed: 1, N: 15}))
 }
 
+// whole are the stores that can be read, too.
+func (c config) whole() (out []string) {
+	for _, s := range c.stores {
+		if s != "floor" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 func (r *results) read(c config) error {
 	const turns = 3
 	for turn := range turns {
 		log.Printf("reading, %d of %d", turn+1, turns)
-		for _, store := range []string{"spanclock", "badger", "sqlite"} {
+		for _, store := range c.whole() {
 			if err := errors.Join(
 				r.run(c, "cold", job{Phase: "cold", Store: store, Seed: uint64(turn), N: 150}),
 				r.run(c, "warm", job{Phase: "warm", Store: store, Seed: uint64(turn), N: 2000}),
@@ -92,7 +99,7 @@ func (r *results) read(c config) error {
 			}
 		}
 	}
-	for _, store := range []string{"spanclock", "badger", "sqlite"} {
+	for _, store := range c.whole() {
 		if err := errors.Join(
 			r.run(c, "disk", job{Phase: "disk", Store: store}),
 			r.run(c, "memory", job{Phase: "memory", Store: store, Seed: 100}),
@@ -114,13 +121,16 @@ var (
 // CPU. Each of spanclock's gets a copy of the ring.
 func (r *results) trickles(c config) error {
 	log.Printf("writing below saturation, %v each", c.window)
-	var side []job
+	groups := make([][]job, 1+len(peerRates))
 	for _, rate := range slowRates {
-		side = append(side, job{Phase: "trickle", Store: "spanclock", Rate: rate})
+		groups[0] = append(groups[0], job{Phase: "trickle", Store: "spanclock", Rate: rate})
 	}
-	groups := [][]job{side}
-	for _, rate := range peerRates {
-		groups = append(groups, []job{{Phase: "trickle", Store: "badger", Rate: rate}, {Phase: "trickle", Store: "sqlite", Rate: rate}})
+	for i, rate := range peerRates {
+		for _, store := range c.whole() {
+			if store != "spanclock" {
+				groups[i+1] = append(groups[i+1], job{Phase: "trickle", Store: store, Rate: rate})
+			}
+		}
 	}
 	for _, rate := range fastRates {
 		groups = append(groups, []job{{Phase: "trickle", Store: "spanclock", Rate: rate}})

@@ -61,7 +61,7 @@ func rows() []row {
 	)
 }
 
-func (r *results) table(w io.Writer) {
+func (r *results) table(w io.Writer, stores []string) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
 	defer t.Flush()
 	fmt.Fprintln(t, "figure\tmust\t"+strings.Join(stores, "\t")+"\t")
@@ -87,24 +87,24 @@ func (r *results) table(w io.Writer) {
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t")+"\t")
 	}
-	r.notes(t)
+	r.notes(t, strings.Repeat("\t", len(stores)))
 }
 
 // notes are the figures that have columns of their own.
-func (r *results) notes(t io.Writer) {
+func (r *results) notes(t io.Writer, end string) {
 	line := func(figure, must, format string, of ...[3]string) {
 		var vs []any
 		for _, k := range of {
 			v, _ := r.median(k[0], k[1], k[2])
 			vs = append(vs, v)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t\n", figure, must, fmt.Sprintf(format, vs...))
+		fmt.Fprintf(t, "%s\t%s\t%s%s\n", figure, must, fmt.Sprintf(format, vs...), end)
 	}
 	line("store / floor, in one process, by turns", ">= 0.9", "%.2f", [3]string{"floor", "write", "store/file"})
 	for _, g := range []string{"1", "8"} {
 		ours, _ := r.median("spanclock", "onend", "ours-"+g)
 		sdk, _ := r.median("spanclock", "onend", "sdk-"+g)
-		fmt.Fprintf(t, "OnEnd, %s goroutines (the SDK's batcher)\t<= SDK's\t%s (%s)\t\t\t\t\n", g, seconds(ours), seconds(sdk))
+		fmt.Fprintf(t, "OnEnd, %s goroutines (the SDK's batcher)\t<= SDK's\t%s (%s)%s\n", g, seconds(ours), seconds(sdk), end)
 	}
 	line("spans held while reading", ">= 1 M", "%.0f", [3]string{"spanclock", "warm", "spans"})
 	line("the spans: bytes of OTLP", "~395", "%.1f", [3]string{"spanclock", "workload", "otlp"})
