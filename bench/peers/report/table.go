@@ -145,7 +145,8 @@ func machine(c config) string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\nturns     %d of writing, 3 of reading; figures are their medians\nscan      spanclock: %s; badger: its index of tags; sqlite: JSON of every row\n",
+	fmt.Fprintf(&b, "\nturns     %d of writing, 3 of reading; figures are their medians\nscan      spanclock: %s; badger: its index of tags; sqlite: JSON of every row\n"+
+		"written   bytes of write calls; badger, which writes through maps: pages made dirty, an upper bound\n",
 		c.rounds, measure.ScanKind)
 	return b.String()
 }
