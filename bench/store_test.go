@@ -63,10 +63,17 @@ func BenchmarkStoreLookup(b *testing.B) {
 // BenchmarkStoreScan asks a million spans for what none of them has.
 func BenchmarkStoreScan(b *testing.B) {
 	_, s, _ := filled(b, 1_000_000)
-	for b.Loop() {
-		if n, err := s.Scan(workload.SearchKey, "none"); n != 0 || err != nil {
-			b.Fatal(n, err)
-		}
+	for name, scan := range map[string]func() (int, error){
+		"text":   func() (int, error) { return s.Scan(workload.SearchText, "GET session:none") },
+		"number": func() (int, error) { return s.ScanAbove(workload.SearchNumber, 20_000) },
+	} {
+		b.Run("by="+name, func(b *testing.B) {
+			for b.Loop() {
+				if n, err := scan(); n != 0 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/spanclock/spanclock/bench/internal/measure"
 )
 
 // Kinds of keys, see doc.go.
@@ -145,16 +147,16 @@ func (b *Badger) Lookup(id trace.TraceID) (n int, err error) {
 }
 
 // Scan reads the index of tags, which has the answer in one place.
-func (b *Badger) Scan(key, value string) (int, error) {
+func (b *Badger) Scan(key, text string) (int, error) {
 	found := map[trace.TraceID]bool{}
-	prefix := append([]byte{keyTag}, service+key+value...)
+	prefix := append([]byte{keyTag}, service+key+text...)
 	err := b.each(prefix, false, func(item *badger.Item) error {
 		k := item.Key()
 		if len(k) != len(prefix)+8+16 { // another value that begins alike
 			return nil
 		}
 		found[trace.TraceID(k[len(k)-16:])] = true
-		if len(found) == scanLimit {
+		if len(found) == measure.ScanLimit {
 			return errEnough
 		}
 		return nil
@@ -165,10 +167,11 @@ func (b *Badger) Scan(key, value string) (int, error) {
 	return len(found), err
 }
 
+// ScanAbove is not to be had: the index holds numbers as text.
+func (b *Badger) ScanAbove(string, int) (int, error) { return 0, errors.ErrUnsupported }
+
 // The workload is one service; Jaeger's index needs to be told which.
 const service = "shop"
-
-const scanLimit = 100
 
 var errEnough = errors.New("enough")
 

@@ -1,6 +1,7 @@
 package peers_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -73,32 +74,53 @@ func reopen(t *testing.T, open func(string) (measure.Store, error), dir string) 
 	return s
 }
 
-// TestScan finds the one trace that has an attribute.
+// TestScan finds the one trace that has an attribute, and those above a number.
 func TestScan(t *testing.T) {
 	spans := workload.New(1, time.Now()).Spans(2000)
-	value := searched(spans)
-	for _, name := range []string{"badger", "sqlite"} {
+	text, largest, traces := searched(spans)
+	for name, open := range open {
 		t.Run(name, func(t *testing.T) {
-			s := reopen(t, open[name], t.TempDir())
+			s := reopen(t, open, t.TempDir())
 			defer s.Close()
 			if err := s.Export(spans); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := s.Scan(workload.SearchKey, value); got != 1 || err != nil {
-				t.Errorf("%s = %q: got %d traces, %v; want 1", workload.SearchKey, value, got, err)
+			for value, want := range map[string]int{text: 1, "none": 0} {
+				if got, err := s.Scan(workload.SearchText, value); got != want || err != nil {
+					t.Errorf("%s = %q: got %d traces, %v; want %d", workload.SearchText, value, got, err, want)
+				}
 			}
-			if got, err := s.Scan(workload.SearchKey, "none"); got != 0 || err != nil {
-				t.Errorf("%s = none: got %d traces, %v; want 0", workload.SearchKey, got, err)
+			for value, want := range map[int]int{largest - 1: traces, largest: 0} {
+				got, err := s.ScanAbove(workload.SearchNumber, value)
+				if errors.Is(err, errors.ErrUnsupported) {
+					continue
+				}
+				if got != want || err != nil {
+					t.Errorf("%s > %d: got %d traces, %v; want %d", workload.SearchNumber, value, got, err, want)
+				}
 			}
 		})
 	}
 }
 
-// searched returns a value of SearchKey that one span alone has.
-func searched(spans []sdktrace.ReadOnlySpan) string {
-	set := attribute.NewSet(spans[0].Attributes()...) // the cache read, which names a session
-	v, _ := set.Value(workload.SearchKey)
-	return v.AsString()
+// searched returns a text that one span alone has, and the largest number with
+// how many spans have it.
+func searched(spans []sdktrace.ReadOnlySpan) (text string, largest, traces int) {
+	for _, s := range spans {
+		set := attribute.NewSet(s.Attributes()...)
+		if v, ok := set.Value(workload.SearchText); ok && s.Name() == "redis.GET" { // it names a session
+			text = v.AsString()
+		}
+		v, ok := set.Value(workload.SearchNumber)
+		switch n := int(v.AsInt64()); {
+		case !ok || n < largest:
+		case n == largest:
+			traces++
+		default:
+			largest, traces = n, 1
+		}
+	}
+	return text, largest, traces
 }
 
 // TestSQLiteForgets checks the bound that makes it comparable with a ring.

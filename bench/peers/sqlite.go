@@ -11,6 +11,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	_ "modernc.org/sqlite" // the driver
+
+	"github.com/spanclock/spanclock/bench/internal/measure"
 )
 
 const schema = `
@@ -208,8 +210,14 @@ func (r *row) decode() error {
 	return json.Unmarshal([]byte(r.resource), &r.resourceAttributes)
 }
 
-func (s *SQLite) Scan(key, value string) (n int, err error) {
-	err = s.db.QueryRow(`SELECT count(*) FROM (SELECT DISTINCT trace_id FROM spans WHERE json_extract(attributes, '$."'||?||'"') = ? LIMIT ?)`,
-		key, value, scanLimit).Scan(&n)
+// Scan looks into the attributes of every row.
+func (s *SQLite) Scan(key, text string) (int, error) { return s.scan(key, "=", text) }
+
+// ScanAbove does too.
+func (s *SQLite) ScanAbove(key string, number int) (int, error) { return s.scan(key, ">", number) }
+
+func (s *SQLite) scan(key, op string, value any) (n int, err error) {
+	err = s.db.QueryRow(`SELECT count(*) FROM (SELECT DISTINCT trace_id FROM spans WHERE json_extract(attributes, '$."'||?||'"') `+op+` ? LIMIT ?)`,
+		key, value, measure.ScanLimit).Scan(&n)
 	return n, err
 }

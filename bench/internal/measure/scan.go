@@ -2,18 +2,23 @@ package measure
 
 import (
 	"context"
-	"math"
-	"time"
+	"strconv"
 
 	"github.com/spanclock/spanclock/spanstore"
 )
 
-// ScanKind says what Spanclock.Scan measures.
-const ScanKind = "all traces by name and duration, none matches; no query by attribute yet"
+// Scan asks for the traces with a span that has the text.
+func (s Spanclock) Scan(key, text string) (int, error) {
+	return s.find(spanstore.Condition{Field: "span." + key, Op: spanstore.OpEqual, Value: text})
+}
 
-// Scan reads every block for a query that no index answers.
-func (s Spanclock) Scan(key, value string) (int, error) {
-	p, err := s.Traces(context.Background(), spanstore.Query{Name: "GET /api/search", MinDuration: time.Duration(math.MaxInt64)})
+// ScanAbove asks for the traces with a span that has a greater number.
+func (s Spanclock) ScanAbove(key string, number int) (int, error) {
+	return s.find(spanstore.Condition{Field: "span." + key, Op: spanstore.OpMore, Value: strconv.Itoa(number)})
+}
+
+func (s Spanclock) find(c spanstore.Condition) (int, error) {
+	p, err := s.Traces(context.Background(), spanstore.Query{Where: []spanstore.Condition{c}, Limit: ScanLimit})
 	if err != nil {
 		return 0, err
 	}

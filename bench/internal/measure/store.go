@@ -21,9 +21,13 @@ type Store interface {
 	// Lookup reads a trace, every span of it whole, and returns their number.
 	Lookup(id trace.TraceID) (spans int, err error)
 
-	// Scan returns how many traces have a span whose attribute key has the
-	// value, of at most 100, with no hint where to look.
-	Scan(key, value string) (traces int, err error)
+	// Scan returns how many traces, of at most ScanLimit, have a span whose
+	// attribute key is the text, with no hint where to look.
+	Scan(key, text string) (traces int, err error)
+
+	// ScanAbove does the same for a number greater than the given one; a store
+	// that cannot compare returns errors.ErrUnsupported.
+	ScanAbove(key string, number int) (traces int, err error)
 
 	// Payload counts the bytes that were handed to the engine below: blocks,
 	// keys and values, rows.
@@ -34,6 +38,9 @@ type Store interface {
 
 	Close() error
 }
+
+// ScanLimit is how many traces a scan returns.
+const ScanLimit = 100
 
 // Spanclock is a spanstore.Store under test.
 type Spanclock struct{ *spanstore.Store }

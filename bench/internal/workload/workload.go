@@ -62,8 +62,12 @@ func TraceIDs(spans []sdktrace.ReadOnlySpan) (ids []trace.TraceID) {
 	return ids
 }
 
-// SearchKey is an attribute that has the same value in few spans, if any.
-const SearchKey = "db.query.text"
+// Attributes that one span alone may have with a value: a text of three spans in
+// five, a number below 20,000 of one.
+const (
+	SearchText   = "db.query.text"
+	SearchNumber = "http.response.body.size"
+)
 
 type ids struct{ r *rand.Rand }
 

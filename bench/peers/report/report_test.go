@@ -12,7 +12,7 @@ func TestJobs(t *testing.T) {
 	c := config{dir: t.TempDir(), kept: 20_000, ring: 4 << 20, wraps: 1, window: 300 * time.Millisecond}
 	want := map[string][]string{
 		"workload": {"otlp", "attributes"}, "wrap": {"most", "live"}, "write": {"rate", "mallocs", "export-p99"},
-		"warm": {"open", "p50", "p99", "scan", "spans"}, "disk": {"size"}, "memory": {"heap"}, "onend": {"ours-1", "sdk-8"}, "trickle": {"rate"},
+		"warm": {"open", "p50", "p99", "scan-text", "scan-number", "spans"}, "disk": {"size"}, "memory": {"heap"}, "onend": {"ours-1", "sdk-8"}, "trickle": {"rate"},
 	}
 	for i, phase := range []string{"workload", "wrap", "write", "warm", "cold", "disk", "memory", "trickle", "onend"} {
 		for _, store := range []string{"spanclock", "sqlite"} {
