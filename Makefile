@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES     := . examples httpui/web/build httpui/web/e2e
+MODULES     := . bench/peers examples httpui/web/build httpui/web/e2e
 
 .PHONY: help
 help: ## list the targets
@@ -39,6 +39,10 @@ bench: ## run the benchmarks whose results are kept in bench/results
 .PHONY: soak
 soak: ## the long form of the tests that break things: corruptions, kills; figures are printed
 	SPANCLOCK_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestCorruption|TestKills|TestDiskFull' ./spanstore/
+
+.PHONY: bench-store
+bench-store: ## measure the store beside badger, sqlite and its floor, print one table
+	go run ./bench/peers/report -out bench/results/store.txt
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each

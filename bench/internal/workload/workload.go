@@ -52,6 +52,23 @@ func (g *Gen) Spans(n int) []sdktrace.ReadOnlySpan {
 	return g.out
 }
 
+// TraceIDs returns the ids of the traces that spans belong to, in their order.
+func TraceIDs(spans []sdktrace.ReadOnlySpan) (ids []trace.TraceID) {
+	for _, s := range spans {
+		if !s.Parent().SpanID().IsValid() {
+			ids = append(ids, s.SpanContext().TraceID())
+		}
+	}
+	return ids
+}
+
+// Attributes that one span alone may have with a value: a text of three spans in
+// five, a number below 20,000 of one.
+const (
+	SearchText   = "db.query.text"
+	SearchNumber = "http.response.body.size"
+)
+
 type ids struct{ r *rand.Rand }
 
 func (s ids) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
@@ -89,7 +106,8 @@ func (g *Gen) request() {
 		attribute.String("http.route", route), attribute.String("url.path", fmt.Sprintf("%s/%d", route, g.r.IntN(100_000))),
 		attribute.String("server.address", "shop.example.com"), attribute.Int("server.port", 443),
 		attribute.String("client.address", fmt.Sprintf("10.1.%d.%d", g.r.IntN(16), g.r.IntN(256))),
-		attribute.String("user_agent.original", agents[g.r.IntN(len(agents))]), attribute.String("network.protocol.version", "1.1"))
+		attribute.String("user_agent.original", agents[g.r.IntN(len(agents))]), attribute.String("network.protocol.version", "1.1"),
+		attribute.String("network.peer.address", fmt.Sprintf("10.0.0.%d", 2+g.r.IntN(4))))
 	at = at.Add(g.duration(200 * time.Microsecond))
 	at = g.cache(ctx, at)
 	at = g.query(ctx, at)
@@ -108,7 +126,8 @@ func (g *Gen) cache(ctx context.Context, at time.Time) time.Time {
 	_, s := g.start(ctx, "redisotel", "redis.GET", trace.SpanKindClient, at,
 		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", "GET"),
 		attribute.String("db.query.text", fmt.Sprintf("GET session:%08x", g.r.Uint32())),
-		attribute.String("server.address", "redis-0.redis.svc"), attribute.Int("server.port", 6379), attribute.Int("db.namespace", 0))
+		attribute.String("server.address", "redis-0.redis.svc"), attribute.Int("server.port", 6379), attribute.Int("db.namespace", 0),
+		attribute.String("network.peer.address", "10.0.4.21"))
 	at = at.Add(g.duration(400 * time.Microsecond))
 	s.End(trace.WithTimestamp(at))
 	return at
@@ -120,7 +139,8 @@ func (g *Gen) query(ctx context.Context, at time.Time) time.Time {
 		attribute.String("db.system.name", "postgresql"), attribute.String("db.operation.name", "SELECT"), attribute.String("db.collection.name", table),
 		attribute.String("db.query.text", "SELECT id, name, price, created_at FROM "+table+" WHERE id = $1 LIMIT 10"),
 		attribute.String("server.address", "postgres-0.db.svc"), attribute.Int("server.port", 5432),
-		attribute.String("db.namespace", "shop"), attribute.Int("db.response.returned_rows", g.r.IntN(10)))
+		attribute.String("db.namespace", "shop"), attribute.Int("db.response.returned_rows", g.r.IntN(10)),
+		attribute.String("network.peer.address", "10.0.5.117"))
 	at = at.Add(g.duration(2 * time.Millisecond))
 	s.End(trace.WithTimestamp(at))
 	return at
