@@ -93,6 +93,8 @@ func (r *ring) loadSegment(num uint64, newest bool) error {
 		return fmt.Errorf("another process holds %s: stop it, or give each process a directory of its own", path)
 	case errors.Is(err, errFormat):
 		return fmt.Errorf("%w: open it with a newer version, or give this one a directory of its own", err)
+	case isDamage(err) && newest && onlyBegun(path):
+		return os.Remove(path)
 	case isDamage(err):
 		r.wreckAt(path, num, 0, err)
 		return nil
@@ -115,6 +117,27 @@ func (r *ring) loadSegment(num uint64, newest bool) error {
 		r.sealed = slices.Insert(r.sealed, at, sealedSegment{seg, fi.ModTime()})
 	}
 	return nil
+}
+
+// onlyBegun reports whether the file is a segment that a kill stopped before its
+// first commit: bbolt begins with four pages, of which the first is transaction
+// 0's. Nothing can be in it.
+func onlyBegun(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil || fi.Size() > 4*pageSize {
+		return false
+	}
+	b, err := readExtent(f, extent{0, min(fi.Size(), pageSize)})
+	if err != nil || len(b) < pageSize {
+		return err == nil && len(b) == 0
+	}
+	m := parseMeta(b)
+	return m != nil && m.tx == 0
 }
 
 // readSegment opens a segment to read it, and reads what the index needs.
