@@ -154,8 +154,13 @@ func TestSalvageWhileRunning(t *testing.T) {
 				return
 			default:
 				id := traces[i%len(traces)][0].SpanContext.TraceID()
-				if tr, err := s.Trace(ctx, id); err == nil && len(tr.Spans) != 5 {
+				if tr, err := s.Trace(ctx, id); err == nil && len(tr.Spans) > 5 {
 					t.Errorf("%d spans of a trace of 5", len(tr.Spans))
+					return
+				}
+				whole := traces[len(traces)-1][0].SpanContext.TraceID() // in another segment
+				if tr, err := s.Trace(ctx, whole); err != nil || len(tr.Spans) != 5 {
+					t.Errorf("a trace of an undamaged segment: %v", err)
 					return
 				}
 			}

@@ -19,7 +19,7 @@ func (r *ring) load() error {
 		return err
 	}
 	for i, num := range nums {
-		if err := r.loadSegment(num, i == len(nums)-1); err != nil {
+		if err := r.loadSegment(num, i == len(nums)-1, nil); err != nil {
 			return errors.Join(err, r.close())
 		}
 	}
@@ -76,8 +76,9 @@ func (r *ring) findFiles() (nums []uint64, err error) {
 // loadSegment opens one segment and indexes its blocks; the newest goes on being
 // written, if it is within its bounds. A damaged one is left for salvageAll. One of another
 // format is an error, as is one that cannot be reached: setting it aside would
-// lose it.
-func (r *ring) loadSegment(num uint64, newest bool) error {
+// lose it. The segment that it stands instead of, if any, leaves the index in
+// the same moment.
+func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
 	path := segmentPath(r.s.dir, num)
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -96,12 +97,15 @@ func (r *ring) loadSegment(num uint64, newest bool) error {
 	case isDamage(err) && newest && onlyBegun(path):
 		return os.Remove(path)
 	case isDamage(err):
-		r.wreckAt(path, num, 0, err)
+		r.wreckAt(path, num, nil, err)
 		return nil
 	default:
 		return fmt.Errorf("%w: %s", err, elsewhere)
 	}
 	r.s.mu.Lock()
+	if instead != nil {
+		r.s.forgetLocked(instead)
+	}
 	for _, info := range infos {
 		r.s.addInfo(info)
 		r.s.seq = max(r.s.seq, info.seq)

@@ -277,6 +277,10 @@ func (r *ring) evict(why string) error {
 func (s *Store) forget(seg segment) (spans int, traces []uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.forgetLocked(seg)
+}
+
+func (s *Store) forgetLocked(seg segment) (spans int, traces []uint32) {
 	s.infos = slices.DeleteFunc(s.infos, func(b *blockInfo) bool {
 		if b.seg != seg {
 			return false
@@ -368,12 +372,12 @@ func (r *ring) endOf(seg sealedSegment) time.Time {
 	return seg.at
 }
 
-// setAside takes a damaged segment out of the ring, to be salvaged by tidy.
+// setAside takes a damaged segment out of the ring, to be salvaged. Until then
+// readers are told that it is damaged.
 func (r *ring) setAside(seg segment, why error) {
-	spans, _ := r.s.forget(seg)
 	if b, ok := seg.(*boltSegment); ok {
 		b.broken.Store(true)
-		r.wreckAt(b.path, b.num, spans, why)
+		r.wreckAt(b.path, b.num, b, why)
 	}
 }
 

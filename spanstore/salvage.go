@@ -540,8 +540,8 @@ type wreckFile struct {
 	num    uint64
 	path   string
 	bytes  int64
-	spans  int  // that readers saw of it
-	newest bool // nothing was written after it
+	was    segment // as which it is in the index, nil when it never was
+	newest bool    // nothing was written after it
 	why    error
 
 	// The numbers of the blocks that can be reached in it, so that no other
@@ -550,8 +550,8 @@ type wreckFile struct {
 }
 
 // wreckAt notes that the segment file at path is damaged.
-func (r *ring) wreckAt(path string, num uint64, spans int, why error) {
-	w := wreckFile{num: num, path: path, spans: spans, newest: num+1 == r.next, why: why}
+func (r *ring) wreckAt(path string, num uint64, was segment, why error) {
+	w := wreckFile{num: num, path: path, was: was, newest: num+1 == r.next, why: why}
 	if f, err := os.Open(path); err == nil {
 		defer f.Close()
 		if fi, err := f.Stat(); err == nil {
@@ -580,24 +580,39 @@ func (r *ring) salvageAll() error {
 			return fmt.Errorf("%s is damaged, and was written by another version: %w", wf.path, err)
 		}
 		r.wrecks = r.wrecks[:len(r.wrecks)-1]
-		left := len(r.wrecks)
+		left, held := len(r.wrecks), r.s.held(wf.was)
 		if err == nil {
-			err = r.loadSegment(wf.num, wf.newest && !r.loaded)
+			err = r.loadSegment(wf.num, wf.newest && !r.loaded, wf.was)
 		}
 		if err == nil && len(r.wrecks) > left {
 			r.wrecks = r.wrecks[:left]
 			err = errors.New("what was made of it is damaged too")
 		}
 		if err != nil {
-			r.s.counts.lost.Add(int64(wf.spans))
+			if wf.was != nil {
+				r.s.forget(wf.was)
+			}
+			r.s.counts.lost.Add(int64(held))
 			r.setFileAside(wf.path, fmt.Errorf("%w; nothing could be saved of it: %w", wf.why, err))
 			continue
 		}
 		r.s.counts.damaged.Add(1)
-		r.s.counts.lost.Add(int64(max(w.lostSpans, wf.spans-w.spans())))
+		r.s.counts.lost.Add(int64(max(w.lostSpans, held-w.spans())))
 		r.s.report("damaged "+wf.path, fmt.Errorf("segment %s was damaged and is replaced by what could be saved of it: %s: %w", wf.path, w.tell(), wf.why))
 	}
 	return nil
+}
+
+// held returns how many spans of a segment are in the index.
+func (s *Store) held(seg segment) (spans int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.infos {
+		if seg != nil && b.seg == seg && b.kind == block.KindSpans {
+			spans += b.count
+		}
+	}
+	return spans
 }
 
 // salvage replaces a damaged segment by one with every block in it whose
