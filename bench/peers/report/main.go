@@ -8,18 +8,22 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // config is the one configuration for all figures.
 type config struct {
+	ctx    context.Context
 	dir    string
 	kept   int           // spans that the peers keep
 	ring   int64         // bytes that spanclock may take
@@ -63,6 +67,9 @@ func main() {
 }
 
 func run(c config, out string) error {
+	var stop context.CancelFunc
+	c.ctx, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop() // what is under way ends, and the directory goes
 	base, err := os.MkdirTemp(c.dir, "spanclock-report-")
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func measureAll(c config) (*results, error) {
 	if err := r.run(c, "pool", job{Phase: "pool", Store: "spanclock", Seed: 1, On: pool}); err != nil {
 		return nil, err
 	}
-	if err := buildFloor(floorTest); err != nil {
+	if err := buildFloor(c, floorTest); err != nil {
 		return nil, err
 	}
 	log.Printf("letting the ring go round %d times", c.wraps)
@@ -162,7 +162,7 @@ func (r *results) run(c config, as string, j job) error {
 	if err != nil {
 		return err
 	}
-	out, err := output(exec.Command(self, j.args(c)...))
+	out, err := output(exec.CommandContext(c.ctx, self, j.args(c)...))
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", j.Phase, j.Store, err)
 	}
@@ -176,13 +176,13 @@ func (r *results) run(c config, as string, j job) error {
 
 // buildFloor builds the benchmark that lies beside the codec, which nobody but
 // the store may import.
-func buildFloor(path string) error {
-	_, err := output(exec.Command("go", "test", "-c", "-o", path, "github.com/spanclock/spanclock/spanstore"))
+func buildFloor(c config, path string) error {
+	_, err := output(exec.CommandContext(c.ctx, "go", "test", "-c", "-o", path, "github.com/spanclock/spanclock/spanstore"))
 	return err
 }
 
 func (r *results) floor(c config, test, pool string) error {
-	cmd := exec.Command(test, "-test.run", "^$", "-test.bench", "^BenchmarkFloor$", "-test.benchtime", fmt.Sprintf("%dx", c.write),
+	cmd := exec.CommandContext(c.ctx, test, "-test.run", "^$", "-test.bench", "^BenchmarkFloor$", "-test.benchtime", fmt.Sprintf("%dx", c.write),
 		"-floor.spans", pool, "-floor.ring", fmt.Sprint(c.ring))
 	// Its temporary files belong on the same disk.
 	cmd.Env = append(os.Environ(), "TMPDIR="+c.dir)
