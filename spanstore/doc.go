@@ -30,12 +30,40 @@
 //  2. A span is readable as soon as ExportSpans has returned, or OnEnd of a
 //     Processor, and durable two seconds later, or when Flush has returned nil.
 //  3. What was durable survives a kill of the process at any moment, and is
-//     removed only by eviction, oldest segment first.
+//     removed only by eviction, oldest segment first; but for what is kept, see
+//     below, in the moment in which it moves on.
 //  4. No span is lost silently: Stats counts what was dropped, and why.
 //  5. Nothing here panics, and OnEnd never blocks. When the disk fails, spans
 //     wait in memory up to a bound and are then dropped; writing resumes by
 //     itself.
 //  6. What a query returns shares nothing that the store will change.
+//
+// # What is kept longer
+//
+// When a segment is evicted for room, copies of some of its traces move on to the
+// segment that begins: those that were pinned (Pin); those with a span whose
+// status is Error; and the slowest hundredth of each route that had 20 or more
+// of them in the segment, at least one. A route is the service and the name of
+// the trace's root, or of its entry span where the root is in another process;
+// what is slow follows from what the route does, there is no threshold to set.
+//
+// Copies take a tenth of the ring at most. They get it in turn: pinned traces
+// first, parts of traces that are kept already next, and then always a trace of
+// the route that has had the fewest bytes so far, its newest error or else its
+// slowest, so that a route which fails all the time does not push out one that
+// failed once. A trace that takes more than a quarter of that room is not kept
+// unless it is pinned. When the segment with the copies goes they compete again.
+//
+// Of a kept trace what the segment has is copied; parts in younger segments
+// follow when those go. Parts that went before are a gap, which
+// Trace.Problems names. Usage follows, with the windows in which the traces ran;
+// its stacks are left out where the room does not suffice. Summary.Kept and
+// Trace.Kept say why, Stats how much. Evicted takes a trace that is kept for one
+// that is there. MaxAge removes kept traces too.
+//
+// Copies exist in memory only between the unlinking of the old segment and the
+// first commit of the new one, a few milliseconds later unless the disk fails: a
+// crash in between loses them.
 //
 // # Queries
 //
@@ -81,6 +109,7 @@
 //	meta
 //	  format     two bytes: 1, and its complement
 //	  evictions  the log of evictions when the segment was begun, see below
+//	  pins       the pinned traces, see below; absent: as in the segment before
 //	commit
 //	  tx         the number of bbolt's transaction that wrote last
 //	runs
@@ -99,8 +128,10 @@
 // version, and the version in the higher segment counts. Its spans are the first
 // ones of the longer.
 //
-// A summary is version byte 1; kind byte (1 spans, 2 usage); the block's number
-// and its size in bytes uvarint; count uvarint; least start, greatest end and
+// A summary is version byte 1; kind byte (1 spans, 2 usage; 128 is added when the
+// block holds copies of kept traces or their usage, and 64 when those are only
+// parts that follow other copies); the block's number and its size in bytes
+// uvarint; count uvarint; least start, greatest end and
 // longest duration varint, in nanoseconds; spans with status Error, and spans
 // without a start or an end, uvarint each; the services, each as length uvarint
 // and bytes, their number uvarint before them; the sorted fingerprints of the
@@ -116,6 +147,13 @@
 // sorted fingerprints as differences uvarint, their number before them; CRC-32C
 // of all that.
 //
+// The pins are version byte 1; the number of traces uvarint; their ids, 16 bytes
+// each, ascending; CRC-32C of all that. The highest segment that has pins counts.
+//
+// The reason byte of a kept trace (see package block) is a sum: 1 a span has
+// failed, 2 slow for its route, 4 pinned, 8 other parts of it were kept before,
+// 16 parts of it were evicted before.
+//
 // What holds of a directory between two commits, and is tried by Check:
 //
 //  7. Every file is one of the above, or not ours.
@@ -130,7 +168,8 @@
 //     segment being the beginning of that in the higher.
 //  13. A block bucket has a summary and a block.
 //  14. The index has the newest version of every block, in the order of their
-//     numbers, and nothing else; segments are in the order of theirs.
+//     numbers, and nothing else, but for copies that MaxAge has removed;
+//     segments are in the order of theirs.
 //
 // # Damage
 //

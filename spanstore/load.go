@@ -102,6 +102,10 @@ func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
 	default:
 		return fmt.Errorf("%w: %s", err, elsewhere)
 	}
+	pins, err := seg.pins()
+	if err != nil {
+		r.s.report("pins", err)
+	}
 	r.s.mu.Lock()
 	if instead != nil {
 		r.s.forgetLocked(instead)
@@ -113,6 +117,7 @@ func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
 	at, _ := slices.BinarySearchFunc(r.sealed, num, func(seg sealedSegment, num uint64) int { return cmp.Compare(seg.number(), num) })
 	if at == len(r.sealed) && r.active == nil && !r.loaded {
 		r.s.gone.decode(log, time.Now()) // the newest segment's counts
+		r.s.pins.decode(pins)
 	}
 	r.s.mu.Unlock()
 	if newest && fi.Size() <= r.s.layout.segmentMax {

@@ -38,15 +38,26 @@ func (s *Store) Traces(ctx context.Context, q Query) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	sn, err := s.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
+	for try := 0; ; try++ {
+		sn, err := s.snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p, err := sn.traces(q, cs, after)
+		if err != nil || !sn.moved || try == maxRereads {
+			return p, err
+		}
+	}
+}
+
+// traces returns the page behind a place in the order.
+func (sn *snapshot) traces(q Query, cs *conditions, after position) (*Page, error) {
 	sc := newScan(sn, q, cs, after)
 	var page []*found
+	var err error
 	if q.Order == LongestFirst {
 		page, err = sc.longest()
 	} else {
@@ -125,6 +136,7 @@ type found struct {
 
 	root, first rootSpan // first is the earliest span, should no root come
 	hasRoot     bool
+	kept        byte  // why it is kept
 	latest      int64 // greatest end
 
 	place    int32 // of a block that holds a part of it
@@ -352,6 +364,7 @@ func (sc *scan) add(f *found, b *block.Spans, i int) {
 		f.root, f.hasRoot = sp, true
 	}
 	f.latest = max(f.latest, sp.end)
+	f.kept |= b.Kept(b.Trace(i))
 	f.spans++
 	if b.Failed(i) {
 		f.errs++
@@ -412,7 +425,7 @@ func (sc *scan) page(list []*found) *Page {
 		p.Traces = append(p.Traces, Summary{
 			TraceID: f.id, Service: head.service, Name: head.name,
 			Start: block.FromUnixNano(head.start), Rootless: !f.hasRoot, Duration: f.figures().duration,
-			Spans: f.spans, Errors: f.errs, Services: f.services,
+			Spans: f.spans, Errors: f.errs, Services: f.services, Kept: sc.sn.kept(f.id, f.kept),
 		})
 	}
 	sc.addUsage(list, p.Traces)

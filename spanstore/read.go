@@ -24,9 +24,18 @@ type snapshot struct {
 	waiting  []*pendingUsage
 	problems []string
 	trouble  map[segment]bool // that problems tell of
+	pins     map[trace.TraceID]struct{}
+	gap      bool // the trace that was read has lost parts, as its copy says
+	moved    bool // a block was evicted meanwhile; what is kept of it is elsewhere
 }
 
 func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
+	return s.snapshotWith(ctx, nil)
+}
+
+// snapshotWith calls also, when it is given, in the moment of the snapshot, with
+// s.mu held.
+func (s *Store) snapshotWith(ctx context.Context, also func()) (*snapshot, error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -39,7 +48,10 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), problems: slices.Clone(s.skipped), trouble: map[segment]bool{}}
+	if also != nil {
+		also()
+	}
+	sn := &snapshot{s: s, ctx: ctx, waiting: slices.Clone(s.usage), problems: slices.Clone(s.skipped), trouble: map[segment]bool{}, pins: s.pins.ids}
 	inMemory := map[uint64]bool{}
 	for _, p := range s.full {
 		inMemory[p.seq] = true
@@ -103,6 +115,7 @@ func (s *Store) demote(info *blockInfo, err error) {
 func (sn *snapshot) problem(info *blockInfo, err error) {
 	switch {
 	case errors.Is(err, errGone):
+		sn.moved = true
 		return
 	case errors.Is(err, ErrClosed):
 		sn.closed = true
@@ -145,11 +158,33 @@ func (s *Store) Trace(ctx context.Context, id trace.TraceID) (*Trace, error) {
 	if s == nil {
 		return nil, fmt.Errorf("trace %s: %w", id, ErrNotFound)
 	}
-	sn, err := s.snapshot(ctx)
-	if err != nil {
-		return nil, err
+	for try := 0; ; try++ {
+		var gap Eviction
+		var gaps bool
+		sn, err := s.snapshotWith(ctx, func() { gap, gaps = s.gone.find(id) })
+		if err != nil {
+			return nil, err
+		}
+		t, err := sn.trace(id)
+		if sn.moved && try < maxRereads && (err == nil || errors.Is(err, ErrNotFound)) {
+			continue
+		}
+		if err == nil && gaps {
+			t.Problems = append(t.Problems, fmt.Sprintf("parts of this trace were evicted at %s: %s", gap.When.UTC().Format("2006-01-02 15:04:05 UTC"), gap.Why))
+		} else if err == nil && sn.gap {
+			t.Problems = append(t.Problems, "parts of this trace were evicted, longer ago than the log of evictions reaches")
+		}
+		return t, err
 	}
-	t := &Trace{ID: id}
+}
+
+// maxRereads bounds how often a reader begins again because a segment was
+// evicted while it read: what is kept of that has moved.
+const maxRereads = 3
+
+func (sn *snapshot) trace(id trace.TraceID) (t *Trace, err error) {
+	t = &Trace{ID: id}
+	var kept byte
 	for _, b := range sn.holding(id) {
 		if err := sn.err(); err != nil {
 			return nil, err
@@ -157,6 +192,7 @@ func (s *Store) Trace(ctx context.Context, id trace.TraceID) (*Trace, error) {
 		if t.Spans, err = appendSpans(t.Spans, b, id); err != nil {
 			sn.problems = append(sn.problems, fmt.Sprintf("part of the trace could not be read: %v", err))
 		}
+		kept |= b.Kept(b.FindTrace(id))
 	}
 	if err := sn.err(); err != nil {
 		return nil, err
@@ -171,7 +207,7 @@ func (s *Store) Trace(ctx context.Context, id trace.TraceID) (*Trace, error) {
 		return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End))
 	})
 	sn.addUsage(t)
-	t.Problems = sn.problems
+	t.Kept, t.Problems, sn.gap = sn.kept(id, kept), sn.problems, kept&keptGap != 0
 	return t, nil
 }
 
@@ -208,19 +244,25 @@ func appendSpans(to []Span, b *block.Spans, id trace.TraceID) ([]Span, error) {
 			continue
 		}
 		r.Seek(i)
-		s := Span{
-			SpanContext: r.SpanContext(), Parent: r.Parent(), Name: b.Name(i), Kind: r.Kind(),
-			Start: r.Start(), End: r.End(), Attributes: r.Attributes(), Events: r.Events(), Links: r.Links(),
-			Status: r.Status(), ChildSpanCount: r.Children(), Resource: r.Resource(), Scope: r.Scope(),
-		}
-		s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = r.Dropped()
-		to = append(to, s)
+		to = append(to, readSpan(b, r, i))
 	}
 	return to, nil
 }
 
+// readSpan returns the span i of a block, to which r was moved.
+func readSpan(b *block.Spans, r *block.Reader, i int) Span {
+	s := Span{
+		SpanContext: r.SpanContext(), Parent: r.Parent(), Name: b.Name(i), Kind: r.Kind(),
+		Start: r.Start(), End: r.End(), Attributes: r.Attributes(), Events: r.Events(), Links: r.Links(),
+		Status: r.Status(), ChildSpanCount: r.Children(), Resource: r.Resource(), Scope: r.Scope(),
+	}
+	s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = r.Dropped()
+	return s
+}
+
 // Evicted tells whether the trace was removed from the store, when and why, as
-// far back as the log of evictions reaches. Its ids are kept as 32-bit
+// far back as the log of evictions reaches. A kept trace was not, as long as it
+// is there. The log's ids are held as 32-bit
 // fingerprints: of 10,000 unknown ids it takes less than one for another.
 func (s *Store) Evicted(id trace.TraceID) (Eviction, bool) {
 	if s == nil {
@@ -228,5 +270,8 @@ func (s *Store) Evicted(id trace.TraceID) (Eviction, bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.keeps(fingerprint(id)) {
+		return Eviction{Since: s.gone.since}, false
+	}
 	return s.gone.find(id)
 }

@@ -28,6 +28,13 @@ type ring struct {
 
 	// logged says that the active segment has the log of evictions as it is.
 	logged bool
+
+	// kept are copies of kept traces that wait for room in the active segment;
+	// until then readers find them in memory. pinsSaved is the version of the
+	// pins that the active segment has.
+	kept      []encodedBlock
+	keptTimes intervals // when the traces ran that were kept last
+	pinsSaved uint64
 }
 
 // sealedSegment is a segment that is no longer written, and since when.
@@ -66,6 +73,9 @@ func (r *ring) commitSome(blocks []encodedBlock, lost map[uint64]bool) (int, err
 			return 0, err
 		}
 	}
+	if err := r.commitKept(); err != nil {
+		return 0, err
+	}
 	for n := len(blocks); n > 0; n-- {
 		if c := r.fill(blocks[:n]); r.active.room(c) {
 			return n, r.commitOne(c)
@@ -87,6 +97,9 @@ func (r *ring) commitOne(c *commit) error {
 	}
 	r.s.counts.written.Add(c.bytes())
 	r.begun, r.logged = true, r.logged || c.log != nil
+	if c.pins != nil {
+		r.pinsSaved = c.pinsVersion
+	}
 	r.index(c.blocks)
 	return nil
 }
@@ -103,6 +116,7 @@ func (r *ring) fill(blocks []encodedBlock) *commit {
 	if !r.logged {
 		c.log = r.log()
 	}
+	r.fillPins(c)
 	return c
 }
 
@@ -113,10 +127,21 @@ func (r *ring) log() []byte {
 	return r.s.gone.encode()
 }
 
-// commitLog stores the log of evictions when it has changed and nothing else is
-// to be written.
+// commitLog stores the log of evictions, pins and kept traces when they have
+// changed and nothing else is to be written.
 func (r *ring) commitLog() error {
-	if r.logged || r.active == nil {
+	if r.active == nil && (r.unsavedPins() || len(r.kept) > 0) {
+		if err := r.rotate(); err != nil {
+			return err
+		}
+	}
+	if r.active == nil {
+		return nil
+	}
+	if err := r.commitKept(); err != nil {
+		return err
+	}
+	if r.logged && !r.unsavedPins() {
 		return nil
 	}
 	if c := r.fill(nil); r.active.room(c) {
@@ -161,8 +186,11 @@ func (s *Store) addInfo(info *blockInfo) {
 			return
 		}
 		s.cache.drop(s.infos[i])
-		if info.older = s.infos[i]; info.older.seg == info.seg {
+		switch info.older = s.infos[i]; {
+		case info.older.seg == info.seg:
 			info.older = info.older.older
+		case info.kept: // it was in memory, whole
+			info.older = nil
 		}
 		s.infos[i] = info
 		return
@@ -192,8 +220,8 @@ func (r *ring) rotate() error {
 		return err
 	}
 	r.next++
-	r.active, r.since, r.begun, r.logged = seg, time.Now(), false, true
-	return nil
+	r.active, r.since, r.begun, r.logged, r.pinsSaved = seg, time.Now(), false, true, 0
+	return r.commitKept()
 }
 
 func (r *ring) create(num uint64) (segment, error) {
@@ -221,7 +249,7 @@ func (r *ring) makeRoom(why string) error {
 		if len(r.sealed) == 0 {
 			return fmt.Errorf("nothing is left to evict below a budget of %d bytes", r.budget())
 		}
-		if err := r.evict(why); err != nil {
+		if err := r.evict(why, true); err != nil {
 			return err
 		}
 	}
@@ -255,19 +283,20 @@ func (r *ring) sealedBytes() (n int64) {
 	return n
 }
 
-// evict removes the oldest segment, and remembers what went with it.
-func (r *ring) evict(why string) error {
+// evict removes the oldest segment, and remembers what went with it. With keep
+// the traces that are to be kept move on first.
+func (r *ring) evict(why string, keep bool) error {
 	seg := r.sealed[0].segment
+	var saved rescue
+	if keep {
+		saved = r.rescue(seg)
+	}
+	spans := r.exchange(seg, saved, why)
+	r.s.counts.evictedSpans.Add(int64(spans))
 	if err := seg.remove(); err != nil {
 		return fmt.Errorf("evict segment %d: %w", seg.number(), err)
 	}
 	r.sealed = r.sealed[1:]
-	spans, traces := r.s.forget(seg)
-	r.s.mu.Lock()
-	r.s.gone.add(evictedSegment{when: time.Now(), why: why, traces: traces})
-	r.s.mu.Unlock()
-	r.logged = false
-	r.s.counts.evictedSpans.Add(int64(spans))
 	r.s.counts.evictedSegments.Add(1)
 	return nil
 }
@@ -347,8 +376,9 @@ func (r *ring) expire(now time.Time) error {
 			return err
 		}
 	}
+	r.expireKept(now.Add(-age), fmt.Sprintf("it was older than %v", age))
 	for len(r.sealed) > 0 && r.endOf(r.sealed[0]).Before(now.Add(-age)) {
-		if err := r.evict(fmt.Sprintf("it was older than %v", age)); err != nil {
+		if err := r.evict(fmt.Sprintf("it was older than %v", age), false); err != nil {
 			return err
 		}
 	}
@@ -400,6 +430,7 @@ func (r *ring) publish() {
 	r.s.mu.Lock()
 	r.s.sizes = z
 	r.s.mu.Unlock()
+	r.s.countKept()
 }
 
 func (r *ring) close() (err error) {

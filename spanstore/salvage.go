@@ -42,6 +42,7 @@ func infoOfSpans(seq uint64, size int, b *block.Spans) *blockInfo {
 			info.services = slices.Insert(info.services, at, strings.Clone(b.Service(i)))
 		}
 	}
+	info.markKept(b)
 	return info
 }
 
@@ -71,6 +72,7 @@ type wreck struct {
 
 	finds []*find
 	log   []byte // the log of evictions, nil when it is lost
+	pins  []byte // the pinned traces, nil when they are lost
 	runs  []Run
 
 	lostSpans, lostBlocks int // as far as summaries tell; blocks without any
@@ -135,6 +137,9 @@ func (w *wreck) reach(p place) {
 	}
 	switch info := w.read(p.data, p.seq); {
 	case info != nil:
+		if summary != nil && info.kind == block.KindUsage {
+			info.kept = summary.kept // which usage does not tell
+		}
 		w.finds = append(w.finds, &find{info: info, at: p.data, sure: true})
 	case summary == nil:
 		w.lostBlocks++
@@ -189,6 +194,11 @@ func (w *wreck) readLog(res *walkResult) {
 	if at, ok := res.meta[string(keyEvictions)]; ok {
 		if b, err := w.bytes(at); err == nil && len(b) > 4 {
 			w.log = b
+		}
+	}
+	if at, ok := res.meta[string(keyPins)]; ok {
+		if b, err := w.bytes(at); err == nil {
+			w.pins = b
 		}
 	}
 	for _, at := range res.runs {
@@ -510,6 +520,11 @@ func (w *wreck) build(path string, limit, room int64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, seg.close()) }()
+	if w.pins != nil {
+		if err := seg.commit(&commit{pins: w.pins}); err != nil {
+			return err
+		}
+	}
 	for _, r := range w.runs {
 		if err := seg.commit(&commit{run: &r}); err != nil {
 			return err
@@ -692,7 +707,7 @@ func (r *ring) roomFor(w *wreck) (room int64, err error) {
 	for free() < need && r.removeDamaged() {
 	}
 	for free() < need && len(r.sealed) > 0 && r.sealed[0].number() < w.num {
-		if err := r.evict("room was needed to save what is whole of a damaged segment"); err != nil {
+		if err := r.evict("room was needed to save what is whole of a damaged segment", true); err != nil {
 			return 0, err
 		}
 	}

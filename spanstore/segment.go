@@ -43,6 +43,9 @@ type commit struct {
 	blocks []encodedBlock
 	run    *Run   // set with the first commit of a run into a segment
 	log    []byte // the log of evictions, when it has changed since the segment began
+	pins   []byte // the pinned traces, when the segment does not have them as they are
+
+	pinsVersion uint64 // of pins
 }
 
 type encodedBlock struct {
@@ -55,7 +58,7 @@ func (c *commit) bytes() (n int64) {
 	for _, b := range c.blocks {
 		n += int64(len(b.summary) + len(b.data))
 	}
-	return n + int64(len(c.log))
+	return n + int64(len(c.log)) + int64(len(c.pins))
 }
 
 // errGone is returned by read when the segment was removed meanwhile.

@@ -1,6 +1,7 @@
 package spanstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ var (
 
 	keyFormat    = []byte("format")
 	keyEvictions = []byte("evictions")
+	keyPins      = []byte("pins")
 	keyTx        = []byte("tx")
 	keySummary   = []byte("0") // sorts first, so it lies in the leaf's first page
 	keyData      = []byte("1")
@@ -269,6 +271,11 @@ func put(tx *bbolt.Tx, c *commit) error {
 			return err
 		}
 	}
+	if c.pins != nil {
+		if err := tx.Bucket(bucketMeta).Put(keyPins, c.pins); err != nil {
+			return err
+		}
+	}
 	if c.log != nil {
 		if err := tx.Bucket(bucketMeta).Put(keyEvictions, c.log); err != nil {
 			return err
@@ -314,12 +321,26 @@ func (s *boltSegment) load() (infos []*blockInfo, log []byte, err error) {
 					return fmt.Errorf("block %x of %s: %w", k, s.path, err)
 				}
 				info.seg = s
+				if info.kept {
+					info.bytes = int64(len(of.Get(keySummary)) + len(of.Get(keyData)))
+				}
 				infos = append(infos, info)
 				return nil
 			})
 		})
 	})
 	return infos, log, err
+}
+
+// pins returns the pinned traces as they were stored, nil when they were not.
+func (s *boltSegment) pins() (b []byte, err error) {
+	err = s.use(func(db *bbolt.DB) error {
+		return db.View(func(tx *bbolt.Tx) error {
+			b = bytes.Clone(tx.Bucket(bucketMeta).Get(keyPins))
+			return nil
+		})
+	})
+	return b, err
 }
 
 // runs returns the runs that wrote into the segment, oldest first.

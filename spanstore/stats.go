@@ -43,6 +43,11 @@ type Stats struct {
 	// aside.
 	EvictedSpans, EvictedSegments, DamagedSegments int64
 
+	// KeptTraces and KeptSpans, in KeptBytes, were kept when the segment that
+	// they were in was evicted. They are part of Spans and of Bytes.
+	KeptTraces           int
+	KeptSpans, KeptBytes int64
+
 	// Commits and WrittenBytes went to the ring.
 	Commits, WrittenBytes int64
 
@@ -79,6 +84,7 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addHeld(&st)
+	st.KeptTraces = s.keptTraces
 	st.Segments, st.Bytes, st.DamagedBytes = s.sizes.segments, s.sizes.bytes, s.sizes.damaged
 	if s.failed != nil {
 		st.LastError = s.failed.Error()
@@ -106,6 +112,12 @@ func (s *Store) addHeld(st *Stats) {
 	for _, info := range s.infos {
 		if info.kind == block.KindSpans && !inMemory[info.seq] {
 			hold(info.count, info.min)
+		}
+		if info.kept {
+			st.KeptBytes += info.bytes
+			if info.kind == block.KindSpans {
+				st.KeptSpans += int64(info.count)
+			}
 		}
 	}
 	if oldest != math.MaxInt64 {

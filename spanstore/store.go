@@ -46,18 +46,21 @@ type Store struct {
 
 	redactor *redactor // nil when nothing is redacted
 
-	mu     sync.Mutex      // guards what follows
-	open   *pendingBlock   // takes spans
-	full   []*pendingBlock // wait for the writer, oldest first
-	spare  []*block.Encoder
-	usage  []*pendingUsage
-	infos  []*blockInfo // committed blocks, in the order of their numbers
-	seq    uint64       // of the next block
-	gone   evictions
-	sizes  ringSizes
-	closed bool
-	room   chan struct{} // closed and replaced when the writer took a block
-	failed error         // why the last commit failed; nil when it did not
+	mu         sync.Mutex      // guards what follows
+	open       *pendingBlock   // takes spans
+	full       []*pendingBlock // wait for the writer, oldest first
+	spare      []*block.Encoder
+	usage      []*pendingUsage
+	infos      []*blockInfo // committed blocks, in the order of their numbers
+	seq        uint64       // of the next block
+	gone       evictions
+	pins       pins
+	keptTraces int    // distinct ones, as of the last change
+	keptSum    uint64 // of the numbers of the blocks that they are in
+	sizes      ringSizes
+	closed     bool
+	room       chan struct{} // closed and replaced when the writer took a block
+	failed     error         // why the last commit failed; nil when it did not
 
 	refreshMu sync.Mutex // held by Refresh, which has the ring of a store without a writer
 	skipped   []string   // damaged segments that a store without a writer left out; guarded by mu

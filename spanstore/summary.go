@@ -25,6 +25,9 @@ type blockInfo struct {
 	untimed  int // spans without a start or an end, which min and max leave out
 	services []string
 	traces   []uint32 // fingerprints of the traces in it, sorted
+	kept     bool     // it holds copies of kept traces only, or their usage
+	parts    bool     // of a kept one: it holds parts that follow others only
+	bytes    int64    // of a kept one: what it takes of its segment
 
 	seg segment // where it is; set when it is committed or loaded
 
@@ -33,7 +36,12 @@ type blockInfo struct {
 	older *blockInfo
 }
 
-const summaryVersion = 1
+const (
+	summaryVersion = 1
+
+	keptKind  = 0x80 // set in the kind of a block of kept traces
+	partsKind = 0x40 // and in that of one with parts that follow others only
+)
 
 // fingerprint maps a trace id to 32 bits. Ids need not be random in any
 // particular bytes, so all of them count. Among 200,000 traces a lookup meets a
@@ -64,7 +72,14 @@ func (b *blockInfo) overlaps(from, to int64) bool { return b.min <= to && b.max 
 // encode returns the summary: version, kind, number, size, then varints, strings, and the
 // fingerprints, four bytes each; a CRC-32C of all of it at the end.
 func (b *blockInfo) encode() []byte {
-	out := []byte{summaryVersion, byte(b.kind)}
+	kind := byte(b.kind)
+	if b.kept {
+		kind |= keptKind
+	}
+	if b.parts {
+		kind |= partsKind
+	}
+	out := []byte{summaryVersion, kind}
 	out = binary.AppendUvarint(out, b.seq)
 	out = binary.AppendUvarint(out, uint64(b.size))
 	out = binary.AppendUvarint(out, uint64(b.count))
@@ -101,7 +116,7 @@ func decodeSummary(b []byte) (*blockInfo, error) {
 		return nil, errSummary
 	}
 	r := reader{b: b[2 : len(b)-4]}
-	info := &blockInfo{kind: block.Kind(b[1]), seq: r.uvarint()}
+	info := &blockInfo{kind: block.Kind(b[1] &^ (keptKind | partsKind)), kept: b[1]&keptKind != 0, parts: b[1]&partsKind != 0, seq: r.uvarint()}
 	info.size = int(r.uvarint())
 	info.count = int(r.uvarint())
 	info.min, info.max, info.longest = r.varint(), r.varint(), r.varint()

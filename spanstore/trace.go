@@ -23,7 +23,12 @@ type Trace struct {
 	// overlap the trace's time, by start. Empty when no profiler ran.
 	Windows []Window
 
-	// Problems name parts of the trace that could not be read, one sentence each.
+	// Kept says why the trace stays when what is around it is evicted: "pinned",
+	// "error" or "slow"; "" when it is as any other.
+	Kept string
+
+	// Problems name parts of the trace that could not be read, or are known to
+	// have been evicted, one sentence each.
 	Problems []string
 }
 
@@ -48,6 +53,9 @@ type Summary struct {
 
 	// Services names every service with a span in the trace, sorted.
 	Services []string
+
+	// Kept says why the trace is kept, as Trace.Kept.
+	Kept string
 
 	// Usage sums the usage of all spans of the trace; its Stacks are left out.
 	// Windows overlap the trace as in Trace.

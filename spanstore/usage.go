@@ -33,12 +33,7 @@ func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 		return ErrReadOnly
 	}
 	for spans := bounded(b.Spans); ; {
-		n := 0
-		for frames := 0; n < len(spans) && (n == 0 || frames < maxUsageFrames); n++ {
-			for _, st := range spans[n].Stacks {
-				frames += len(st.Frames)
-			}
-		}
+		n := usageThatFits(spans)
 		// The windows go with the first block only: they must not count twice.
 		if err := s.addUsage(UsageBatch{Windows: b.Windows, Spans: spans[:n]}); err != nil {
 			return err
@@ -47,6 +42,17 @@ func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 			return nil
 		}
 	}
+}
+
+// usageThatFits returns how many of spans have no more stack frames than one
+// block may hold; one at least.
+func usageThatFits(spans []Usage) (n int) {
+	for frames := 0; n < len(spans) && (n == 0 || frames < maxUsageFrames); n++ {
+		for _, st := range spans[n].Stacks {
+			frames += len(st.Frames)
+		}
+	}
+	return n
 }
 
 // bounded returns spans, with the stacks of each cut to what one block may hold;
@@ -69,7 +75,7 @@ func bounded(spans []Usage) []Usage {
 // single span that is too large the stacks are left out.
 func (s *Store) addUsage(b UsageBatch) error {
 	u := packUsage(b)
-	data := block.EncodeUsage(nil, s.codec, u)
+	info, data := encodeUsage(s.codec, u)
 	if len(data) > s.layout.blockMax {
 		switch n := len(b.Spans); {
 		case n > 1:
@@ -87,11 +93,6 @@ func (s *Store) addUsage(b UsageBatch) error {
 			return nil
 		}
 	}
-	info := &blockInfo{
-		kind: block.KindUsage, size: len(data), count: len(u.Records),
-		traces: sortedFingerprints(len(u.Records), func(i int) trace.TraceID { return u.Records[i].TraceID }),
-	}
-	info.min, info.max = u.Bounds()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -105,6 +106,18 @@ func (s *Store) addUsage(b UsageBatch) error {
 	info.seq = s.seq
 	s.usage = append(s.usage, &pendingUsage{info, data})
 	return nil
+}
+
+// encodeUsage turns usage into a block and its place in the index, but for the
+// number.
+func encodeUsage(c *block.Codec, u *block.Usage) (*blockInfo, []byte) {
+	data := block.EncodeUsage(nil, c, u)
+	info := &blockInfo{
+		kind: block.KindUsage, size: len(data), count: len(u.Records),
+		traces: sortedFingerprints(len(u.Records), func(i int) trace.TraceID { return u.Records[i].TraceID }),
+	}
+	info.min, info.max = u.Bounds()
+	return info, data
 }
 
 // packUsage puts a batch in the codec's form: stacks and frames once each.

@@ -21,6 +21,7 @@ type Spans struct {
 	spanIDs  []byte
 	foreign  []byte
 	linkIDs  []byte
+	kept     []byte // empty or one for each trace
 	cols     [numCols]ints
 	starts   []int64
 	ends     []int64
@@ -69,6 +70,9 @@ func (s *Spans) readIDs() error {
 	s.traceIDs, s.spanIDs, s.foreign, s.linkIDs = cs[idTraces], cs[idSpans], cs[idParents], cs[idLinks]
 	if len(s.traceIDs)%16 != 0 || len(s.spanIDs) != 8*s.f.count || len(s.foreign)%8 != 0 || len(s.linkIDs)%24 != 0 {
 		return corrupt("id columns")
+	}
+	if s.kept = cs[idKept]; len(s.kept) != 0 && len(s.kept) != s.Traces() {
+		return corrupt("%d reasons for %d traces", len(s.kept), s.Traces())
 	}
 	return nil
 }
@@ -161,6 +165,15 @@ func (s *Spans) TraceID(t int) trace.TraceID { return trace.TraceID(s.traceIDs[1
 // Trace returns which of the block's traces span i belongs to.
 func (s *Spans) Trace(i int) int { return int(s.trace[i]) }
 
+// Kept returns why the block's trace t is kept: what Encoder.Keep was told, 0
+// when that was nothing.
+func (s *Spans) Kept(t int) byte {
+	if t < 0 || t >= len(s.kept) {
+		return 0
+	}
+	return s.kept[t]
+}
+
 // FindTrace returns which of the block's traces has the id, or -1.
 func (s *Spans) FindTrace(id trace.TraceID) int {
 	for t := range s.Traces() {
@@ -195,6 +208,9 @@ func (s *Spans) ParentID(i int) trace.SpanID {
 // time.Time is math.MinInt64.
 func (s *Spans) Start(i int) int64 { return s.starts[i] }
 func (s *Spans) End(i int) int64   { return s.ends[i] }
+
+// RemoteParent reports whether the parent of span i is in another process.
+func (s *Spans) RemoteParent(i int) bool { return s.cols[colFlags].at(i)&flagParentRemote != 0 }
 
 // Name returns the name of span i.
 func (s *Spans) Name(i int) string { return s.strs.at(s.cols[colName].at(i)) }

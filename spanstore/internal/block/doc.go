@@ -25,6 +25,9 @@
 // skips ids it does not know and takes a column that is absent as all zero, so
 // columns can be added without a new version.
 //
+// A block of copies of kept traces says why: in the ids' column 5, a byte for
+// each trace, as many as there are ids in column 1.
+//
 // An integer column holds n values in frame of reference: count uvarint, least
 // value zigzag varint, width byte w (0 to 8), then w planes of n bytes, the
 // lowest bytes first. All-equal values cost three bytes; the upper planes of

@@ -30,6 +30,7 @@ const (
 	idSpans   = 2 // 8 bytes for each span
 	idParents = 3 // 8 bytes for each parent that is not in the block
 	idLinks   = 4 // 24 bytes for each link: trace id, span id
+	idKept    = 5 // a byte for each trace of the block: why it is kept; absent when none is
 )
 
 // Columns of secStrings.
@@ -108,6 +109,7 @@ type Encoder struct {
 	spanIDs []byte
 	parents []byte
 	linkIDs []byte
+	kept    []byte // why traces are kept, as far as Keep was told
 
 	ends, durations []int64
 	rows            []row
@@ -155,7 +157,7 @@ func (e *Encoder) Reset() {
 	e.n, e.errors, e.untimed, e.clipped = 0, 0, 0, 0
 	e.min, e.max, e.longest, e.last = math.MaxInt64, math.MinInt64, 0, 0
 	e.strs.reset()
-	e.spanIDs, e.parents, e.linkIDs = e.spanIDs[:0], e.parents[:0], e.linkIDs[:0]
+	e.spanIDs, e.parents, e.linkIDs, e.kept = e.spanIDs[:0], e.parents[:0], e.linkIDs[:0], nil
 	e.ends, e.durations, e.eventTimes = e.ends[:0], e.durations[:0], e.eventTimes[:0]
 	e.rows = e.rows[:0]
 	for _, group := range [][][]uint32{e.eventCols[:], e.linkCols[:]} {
@@ -482,7 +484,7 @@ func (e *Encoder) resource(r *resource.Resource) (id uint32) {
 	if !ok {
 		id = uint32(len(e.resourceText)) + 1
 		e.resources[r] = id
-		kvs := e.kept(r.Attributes())
+		kvs := e.clipAll(r.Attributes())
 		for _, kv := range kvs {
 			if kv.Key == serviceName && kv.Value.Type() == attribute.STRING {
 				e.services = append(e.services, kv.Value.AsString())
@@ -519,14 +521,14 @@ func (e *Encoder) newScope(s instrumentation.Scope) uint32 {
 		enc := appendString(nil, e.clip(s.Name))
 		enc = appendString(enc, e.clip(s.Version))
 		enc = appendString(enc, e.clip(s.SchemaURL))
-		enc = appendKeyValues(enc, e.kept(s.Attributes.ToSlice()), 0)
+		enc = appendKeyValues(enc, e.clipAll(s.Attributes.ToSlice()), 0)
 		e.scopeText = append(e.scopeText, e.strs.id(string(enc)))
 	}
 	return id
 }
 
-// kept applies the limits to the attributes of a resource or scope.
-func (e *Encoder) kept(kvs []attribute.KeyValue) []attribute.KeyValue {
+// clipAll applies the limits to the attributes of a resource or scope.
+func (e *Encoder) clipAll(kvs []attribute.KeyValue) []attribute.KeyValue {
 	out := make([]attribute.KeyValue, 0, len(kvs))
 	left := e.limits.SpanBytes
 	for _, kv := range kvs {
@@ -546,7 +548,7 @@ func (e *Encoder) Snapshot() *Encoder {
 	c := &Encoder{
 		n: e.n, min: e.min, max: e.max, longest: e.longest, errors: e.errors, untimed: e.untimed, clipped: e.clipped,
 		traces: traceTable{raw: slices.Clone(e.traces.raw)}, spanIDs: slices.Clone(e.spanIDs),
-		parents: slices.Clone(e.parents), linkIDs: slices.Clone(e.linkIDs),
+		parents: slices.Clone(e.parents), linkIDs: slices.Clone(e.linkIDs), kept: slices.Clone(e.kept),
 		ends: slices.Clone(e.ends), durations: slices.Clone(e.durations),
 		services: slices.Clone(e.services), resourceText: slices.Clone(e.resourceText), scopeText: slices.Clone(e.scopeText),
 		spanAttrs: e.spanAttrs.snapshot(), eventAttrs: e.eventAttrs.snapshot(), linkAttrs: e.linkAttrs.snapshot(),
@@ -573,6 +575,9 @@ func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
 	t.ids = appendColumn(t.ids, idSpans, e.spanIDs)
 	t.ids = appendColumn(t.ids, idParents, t.foreign)
 	t.ids = appendColumn(t.ids, idLinks, e.linkIDs)
+	if e.kept != nil {
+		t.ids = appendColumn(t.ids, idKept, append(e.kept[:len(e.kept):len(e.kept)], make([]byte, e.Traces()-len(e.kept))...))
+	}
 	t.strings = e.strs.appendTo(t.strings[:0], strLens, strText)
 	e.encodeCore(t)
 	e.encodeDetails(t)
@@ -691,6 +696,24 @@ func (e *Encoder) Untimed() int { return e.untimed }
 // Traces returns how many traces have spans in e, TraceID the id of one.
 func (e *Encoder) Traces() int                 { return len(e.traces.raw) / 16 }
 func (e *Encoder) TraceID(t int) trace.TraceID { return trace.TraceID(e.traces.raw[16*t:]) }
+
+// Keep notes why a trace, of which a span was added, is kept: bits that the
+// block stores and attaches no meaning to.
+func (e *Encoder) Keep(id trace.TraceID, why byte) {
+	t := int(e.traces.id(id))
+	if t >= len(e.kept) {
+		e.kept = append(e.kept, make([]byte, t+1-len(e.kept))...)
+	}
+	e.kept[t] |= why
+}
+
+// Kept returns why e's trace t is kept, 0 when Keep was not told.
+func (e *Encoder) Kept(t int) byte {
+	if t >= len(e.kept) {
+		return 0
+	}
+	return e.kept[t]
+}
 
 // Services returns the service names of e's spans, sorted, each once.
 func (e *Encoder) Services() []string {
