@@ -124,6 +124,7 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 			cpuJSON:  newCPU(cpu),
 			Spans:    s.Spans,
 			Errors:   s.Errors,
+			Kept:     s.Kept,
 		}
 	}
 	return list
@@ -244,7 +245,15 @@ func listText(l listJSON, query url.Values, next string) string {
 			clip(escape(t.Service), 30), clip(escape(rootName(t)), 50), t.TraceID,
 		})
 	}
-	writeTable(&b, rows, "lrrrrrlll")
+	align := "lrrrrrlll"
+	if slices.ContainsFunc(l.Traces, func(t summaryJSON) bool { return t.Kept != "" }) {
+		align += "l"
+		rows[0] = append(rows[0], "KEPT")
+		for i, t := range l.Traces {
+			rows[i+1] = append(rows[i+1], t.Kept)
+		}
+	}
+	writeTable(&b, rows, align)
 	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; … the profile window is still running, ask again;\n     ? no CPU profile covered it. One trace: trace/<id>.\n")
 	if l.Cursor != "" {
 		query.Set("cursor", l.Cursor)

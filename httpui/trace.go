@@ -33,6 +33,7 @@ type traceJSON struct {
 	Findings []findingJSON `json:"findings"`
 	Problems []string      `json:"problems"`
 	Pending  bool          `json:"pending"`
+	Kept     string        `json:"kept"`
 	Windows  []windowJSON  `json:"windows"`
 	Values   bool          `json:"values"`
 }
@@ -244,6 +245,7 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		Findings:   []findingJSON{},
 		Problems:   append([]string{}, a.Problems...),
 		Pending:    a.Pending,
+		Kept:       a.Trace.Kept,
 		Windows:    []windowJSON{},
 		Values:     values,
 	}
