@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,10 +165,15 @@ func TestReadOnlyBesideAWriter(t *testing.T) {
 	if st := r.Stats(); st.DamagedSegments != 0 {
 		t.Errorf("%d segments are damaged", st.DamagedSegments)
 	}
-	if _, err := r.Trace(ctx, traceID(traces[0])); !errors.Is(err, spanstore.ErrNotFound) {
-		t.Errorf("after Refresh an evicted trace: got %v; want ErrNotFound", err)
+	// Some of the first are kept.
+	gone := slices.IndexFunc(traces, func(spans []tracetest.SpanStub) bool {
+		_, err := r.Trace(ctx, traceID(spans))
+		return errors.Is(err, spanstore.ErrNotFound)
+	})
+	if gone < 0 || gone > 20 {
+		t.Fatalf("after Refresh the first trace that is not found is number %d; want one of the first", gone)
 	}
-	if e, ok := r.Evicted(traceID(traces[0])); !ok || e.Why == "" {
+	if e, ok := r.Evicted(traceID(traces[gone])); !ok || e.Why == "" {
 		t.Errorf("the log of evictions: got %+v, %v", e, ok)
 	}
 	check(t, r)
