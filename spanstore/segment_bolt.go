@@ -384,8 +384,9 @@ func (s *boltSegment) use(f func(*bbolt.DB) error) error {
 // that reaches behind its file's end is survived, but bbolt may be left with a
 // lock held, on which others would then wait for ever.
 func (s *boltSegment) intact() error {
+	known := s.bytes.Load() // before the file is asked: a commit may make both grow
 	fi, err := os.Stat(s.path)
-	if err == nil && fi.Size() < s.bytes.Load() {
+	if err == nil && fi.Size() < known {
 		s.broken.Store(true)
 		return damage("segment %s was cut off to %d bytes", s.path, fi.Size())
 	}

@@ -685,7 +685,7 @@ func TestConcurrentUse(t *testing.T) {
 					for _, sum := range page.Traces {
 						tr, err := s.Trace(ctx, sum.TraceID)
 						if err != nil && !errors.Is(err, spanstore.ErrNotFound) || err == nil && len(tr.Problems) > 0 {
-							t.Errorf("trace of the list: %v", err)
+							t.Errorf("trace of the list: %v %+v", err, tr)
 						}
 					}
 				case i%7 == 0:

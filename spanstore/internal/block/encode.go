@@ -1,10 +1,8 @@
 package block
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -14,77 +12,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-)
-
-// Sections of a block of spans.
-const (
-	secIDs     = 1 // raw: trace, span and foreign parent ids, links' ids
-	secCore    = 2 // what lists and trees need
-	secStrings = 3
-	secDetails = 4 // attributes, events, links
-)
-
-// Columns of secIDs: runs of bare ids.
-const (
-	idTraces  = 1 // 16 bytes for each trace of the block
-	idSpans   = 2 // 8 bytes for each span
-	idParents = 3 // 8 bytes for each parent that is not in the block
-	idLinks   = 4 // 24 bytes for each link: trace id, span id
-	idKept    = 5 // a byte for each trace of the block: why it is kept; absent when none is
-)
-
-// Columns of secStrings.
-const (
-	strLens = 1
-	strText = 2
-)
-
-// Columns of secCore, one value for each span. Times are signed and have slices
-// of their own; the others are unsigned.
-const (
-	colEnd         = iota // difference to the end of the span before
-	colDuration           // end - start
-	colTrace              // position in idTraces
-	colParent             // see parentRefs
-	colParentTrace        // 0 none, 1 the span's own, else position in idTraces + 2
-	colName
-	colKind
-	colStatus
-	colStatusText
-	colResource // 0 none, else position in tabResources + 1
-	colScope    // position in tabScopes
-	colFlags    // trace flags, the parent's flags << 8, bits for remote
-	colState    // trace state
-	colParentState
-	colChildren
-	colDroppedAttrs
-	colDroppedEvents
-	colDroppedLinks
-	colEvents // how many
-	colLinks
-	numCols
-
-	tabResources = 64 // string positions of encoded resources
-	tabScopes    = 65
-)
-
-const (
-	flagRemote       = 1 << 16
-	flagParentRemote = 1 << 17
-)
-
-// Columns of secDetails: three attribute tables, then events and links.
-const (
-	tabSpanAttrs  = 0
-	tabEventAttrs = tabSpanAttrs + attrStride
-	tabLinkAttrs  = tabEventAttrs + attrStride
-
-	colEventName    = 32
-	colEventTime    = 33 // difference to the span's start
-	colEventDropped = 34
-	colLinkFlags    = 35 // trace flags, flagRemote
-	colLinkState    = 36
-	colLinkDropped  = 37
 )
 
 // Limits bound what one span may bring into a block.
@@ -204,47 +131,6 @@ func (e *Encoder) Add(s sdktrace.ReadOnlySpan) (ok bool) {
 	e.add(s)
 	return true
 }
-
-// mark is where the columns ended before the span being added.
-type mark struct {
-	events, links, linkIDs int
-	last                   int64
-	min, max, longest      int64
-	errors, clipped        int
-	untimed                int
-}
-
-func (e *Encoder) begin() {
-	e.left = e.limits.SpanBytes
-	e.undo = mark{
-		events: len(e.eventTimes), links: len(e.linkCols[0]), linkIDs: len(e.linkIDs),
-		last: e.last, min: e.min, max: e.max, longest: e.longest, errors: e.errors, clipped: e.clipped,
-		untimed: e.untimed,
-	}
-}
-
-// rollBack takes a span that was added in part out again.
-func (e *Encoder) rollBack() {
-	n, u := e.n, &e.undo
-	e.spanIDs, e.parents, e.linkIDs = cut(e.spanIDs, 8*n), cut(e.parents, 8*n), cut(e.linkIDs, u.linkIDs)
-	e.ends, e.durations = cut(e.ends, n), cut(e.durations, n)
-	e.rows = cut(e.rows, n)
-	e.eventTimes = cut(e.eventTimes, u.events)
-	for i := range e.eventCols {
-		e.eventCols[i] = cut(e.eventCols[i], u.events)
-	}
-	for i := range e.linkCols {
-		e.linkCols[i] = cut(e.linkCols[i], u.links)
-	}
-	e.spanAttrs.rollBack(n)
-	e.eventAttrs.rollBack(u.events)
-	e.linkAttrs.rollBack(u.links)
-	e.last, e.min, e.max, e.longest, e.errors, e.clipped = u.last, u.min, u.max, u.longest, u.errors, u.clipped
-	e.untimed = u.untimed
-}
-
-// cut shortens s to n, if it is longer.
-func cut[T any](s []T, n int) []T { return s[:min(n, len(s))] }
 
 func (e *Encoder) add(s sdktrace.ReadOnlySpan) {
 	e.addIDs(s.SpanContext(), s.Parent())
@@ -540,144 +426,6 @@ func (e *Encoder) clipAll(kvs []attribute.KeyValue) []attribute.KeyValue {
 		out = append(out, attribute.KeyValue{Key: key, Value: v})
 	}
 	return out
-}
-
-// Snapshot returns a copy of e to Encode while e goes on: a few memory copies.
-// Nothing can be added to it.
-func (e *Encoder) Snapshot() *Encoder {
-	c := &Encoder{
-		n: e.n, min: e.min, max: e.max, longest: e.longest, errors: e.errors, untimed: e.untimed, clipped: e.clipped,
-		traces: traceTable{raw: slices.Clone(e.traces.raw)}, spanIDs: slices.Clone(e.spanIDs),
-		parents: slices.Clone(e.parents), linkIDs: slices.Clone(e.linkIDs), kept: slices.Clone(e.kept),
-		ends: slices.Clone(e.ends), durations: slices.Clone(e.durations),
-		services: slices.Clone(e.services), resourceText: slices.Clone(e.resourceText), scopeText: slices.Clone(e.scopeText),
-		spanAttrs: e.spanAttrs.snapshot(), eventAttrs: e.eventAttrs.snapshot(), linkAttrs: e.linkAttrs.snapshot(),
-		eventTimes: slices.Clone(e.eventTimes),
-	}
-	c.strs.ends, c.strs.text = slices.Clone(e.strs.ends), slices.Clone(e.strs.text)
-	c.rows = slices.Clone(e.rows)
-	for i := range e.eventCols {
-		c.eventCols[i] = slices.Clone(e.eventCols[i])
-	}
-	for i := range e.linkCols {
-		c.linkCols[i] = slices.Clone(e.linkCols[i])
-	}
-	return c
-}
-
-// Encode appends the block of e's spans to dst. A nil codec leaves it
-// uncompressed. It changes nothing in e.
-func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
-	t := scratches.Get().(*scratch)
-	defer scratches.Put(t)
-	t.refs, t.foreign = e.parentRefs(t)
-	t.ids = appendColumn(t.ids[:0], idTraces, e.traces.raw)
-	t.ids = appendColumn(t.ids, idSpans, e.spanIDs)
-	t.ids = appendColumn(t.ids, idParents, t.foreign)
-	t.ids = appendColumn(t.ids, idLinks, e.linkIDs)
-	if e.kept != nil {
-		t.ids = appendColumn(t.ids, idKept, append(e.kept[:len(e.kept):len(e.kept)], make([]byte, e.Traces()-len(e.kept))...))
-	}
-	t.strings = e.strs.appendTo(t.strings[:0], strLens, strText)
-	e.encodeCore(t)
-	e.encodeDetails(t)
-	return pack(dst, c, KindSpans, e.n, e.min, e.max, []section{
-		{id: secIDs, raw: true, buf: t.ids},
-		{id: secCore, buf: t.core},
-		{id: secStrings, buf: t.strings},
-		{id: secDetails, buf: t.details},
-	})
-}
-
-// scratch is memory that encoding a block takes and gives back.
-type scratch struct {
-	refs, slots, col            []uint32
-	foreign                     []byte
-	ids, core, strings, details []byte
-}
-
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
-func (e *Encoder) encodeCore(t *scratch) {
-	t.core = appendInts(t.core[:0], colEnd, e.ends)
-	t.core = appendInts(t.core, colDuration, e.durations)
-	t.core = appendInts(t.core, colParent, t.refs)
-	t.col = slices.Grow(t.col[:0], e.n)[:e.n]
-	for id := range numCols {
-		if id == colEnd || id == colDuration || id == colParent {
-			continue // from elsewhere
-		}
-		for i := range e.rows {
-			t.col[i] = e.rows[i][id]
-		}
-		t.core = appendInts(t.core, byte(id), t.col)
-	}
-	t.core = appendInts(t.core, tabResources, e.resourceText)
-	t.core = appendInts(t.core, tabScopes, e.scopeText)
-}
-
-func (e *Encoder) encodeDetails(t *scratch) {
-	d := e.spanAttrs.appendTo(t.details[:0], tabSpanAttrs)
-	d = e.eventAttrs.appendTo(d, tabEventAttrs)
-	d = e.linkAttrs.appendTo(d, tabLinkAttrs)
-	d = appendInts(d, colEventTime, e.eventTimes)
-	d = appendInts(d, colEventName, e.eventCols[0])
-	d = appendInts(d, colEventDropped, e.eventCols[1])
-	d = appendInts(d, colLinkFlags, e.linkCols[0])
-	d = appendInts(d, colLinkState, e.linkCols[1])
-	t.details = appendInts(d, colLinkDropped, e.linkCols[2])
-}
-
-// parentRefs names each span's parent: 0 for none, an odd number for a span of
-// this block (its distance, zigzag, times two plus one), an even one for an id
-// in foreign (its position plus one, times two). A parent mostly stands a few
-// places on, so this costs a byte where the id would cost eight.
-func (e *Encoder) parentRefs(t *scratch) (refs []uint32, foreign []byte) {
-	spans := newSpanTable(e.spanIDs, t.slots)
-	t.slots = spans.slots
-	refs, foreign = slices.Grow(t.refs[:0], e.n)[:e.n], t.foreign[:0]
-	for i := range e.n {
-		refs[i] = 0
-		id := e.parents[8*i : 8*i+8]
-		if binary.LittleEndian.Uint64(id) == 0 {
-			continue
-		}
-		if p := spans.find(id); p >= 0 {
-			d := p - int32(i)
-			refs[i] = uint32(d<<1^d>>31)<<1 | 1
-			continue
-		}
-		foreign = append(foreign, id...)
-		refs[i] = uint32(len(foreign)/8) << 1
-	}
-	return refs, foreign
-}
-
-// ZeroTime stands for the zero time.Time, whose UnixNano is undefined.
-const ZeroTime = math.MinInt64
-
-// UnixNano is t in Unix nanoseconds; a time before 1678 or after 2262 becomes
-// the nearest that fits.
-func UnixNano(t time.Time) int64 {
-	const most = math.MaxInt64 / int64(time.Second)
-	switch sec := t.Unix(); {
-	case -most < sec && sec < most:
-		return t.UnixNano()
-	case t.IsZero():
-		return ZeroTime
-	case sec < 0:
-		return ZeroTime + 1
-	default:
-		return math.MaxInt64
-	}
-}
-
-// FromUnixNano is the inverse of UnixNano, in UTC.
-func FromUnixNano(ns int64) time.Time {
-	if ns == ZeroTime {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
 }
 
 // Bounds returns the least start and the greatest end of e's spans in Unix
