@@ -82,7 +82,7 @@
 // # Cost
 //
 // OnEnd takes a lock for a slice append. Encoding and writing happen in two
-// background goroutines. Memory: up to 16,384 queued spans and 8 full blocks
+// background goroutines. Memory: up to 16,384 queued spans and 16 full blocks
 // when the disk is slow, a cache of 8 MiB, and an index of about 5 bytes a
 // trace.
 //
