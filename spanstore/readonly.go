@@ -205,13 +205,15 @@ func (s *fileSegment) use(f func(*os.File) error) error {
 	return f(file)
 }
 
-func (s *fileSegment) read(seq uint64) (data []byte, err error) {
+func (s *fileSegment) read(seq uint64) ([]byte, error) { return s.readInto(seq, nil) }
+
+func (s *fileSegment) readInto(seq uint64, buf []byte) (data []byte, err error) {
 	at, ok := placeOf(s.places, seq)
 	if !ok {
 		return nil, fmt.Errorf("segment %s has no block %d", s.path, seq)
 	}
 	err = s.use(func(f *os.File) (err error) {
-		data, err = readExtent(f, at.data)
+		data, err = readExtentInto(f, at.data, buf)
 		return err
 	})
 	return data, err

@@ -248,10 +248,11 @@ func (b *scanBlock) columns(sn *snapshot, scanner *block.Scanner) (*block.Column
 	if spans, ok := sn.s.cache.get(b.info).(*block.Spans); ok {
 		return spans.Columns(), nil
 	}
-	data, err := b.info.seg.read(b.info.seq)
+	data, err := b.info.seg.readInto(b.info.seq, scanner.Buf)
 	if err != nil {
 		return nil, err
 	}
+	scanner.Buf = data
 	return scanner.Open(data)
 }
 

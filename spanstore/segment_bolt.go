@@ -286,7 +286,9 @@ func put(tx *bbolt.Tx, c *commit) error {
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-func (s *boltSegment) read(seq uint64) (data []byte, err error) {
+func (s *boltSegment) read(seq uint64) ([]byte, error) { return s.readInto(seq, nil) }
+
+func (s *boltSegment) readInto(seq uint64, buf []byte) (data []byte, err error) {
 	err = s.use(func(db *bbolt.DB) error {
 		return db.View(func(tx *bbolt.Tx) error {
 			sub := tx.Bucket(bucketBlocks).Bucket(seqKey(seq))
@@ -295,7 +297,7 @@ func (s *boltSegment) read(seq uint64) (data []byte, err error) {
 			}
 			// The copy is made inside the transaction, all else outside: a
 			// transaction held open would pin the pages freed after it.
-			data = append([]byte(nil), sub.Get(keyData)...)
+			data = append(buf[:0], sub.Get(keyData)...)
 			return nil
 		})
 	})

@@ -70,8 +70,11 @@ func (res *walkResult) summaries(r io.ReaderAt) (infos []*blockInfo, err error) 
 	return infos, nil
 }
 
-func readExtent(r io.ReaderAt, at extent) ([]byte, error) {
-	b := make([]byte, at.len)
+func readExtent(r io.ReaderAt, at extent) ([]byte, error) { return readExtentInto(r, at, nil) }
+
+// readExtentInto reads it into the memory of b, as far as that suffices.
+func readExtentInto(r io.ReaderAt, at extent, b []byte) ([]byte, error) {
+	b = slices.Grow(b[:0], int(at.len))[:at.len]
 	if n, err := r.ReadAt(b, at.off); n < len(b) {
 		return nil, err
 	}
