@@ -84,6 +84,28 @@ func (x *traceIndex) find(fp uint32) (infos []*blockInfo) {
 	return infos
 }
 
+// covers reports whether x has these blocks, which are in the order of their
+// numbers, no others, and finds them by each of their traces.
+func (x *traceIndex) covers(infos []*blockInfo) bool {
+	held := 0
+	for _, g := range x.groups {
+		held += g.held
+	}
+	for _, info := range infos {
+		i, ok := x.group(info.seq)
+		at := info.seq % groupBlocks
+		if !ok || x.groups[i].blocks[at] != info {
+			return false
+		}
+		for _, fp := range info.traces {
+			if x.groups[i].slots[slotOf(fp)]>>at&1 == 0 {
+				return false
+			}
+		}
+	}
+	return held == len(infos)
+}
+
 // blockLists are the committed blocks by their kind. They are never changed, so
 // that a reader need not copy them: another takes their place.
 type blockLists struct{ spans, usage []*blockInfo }

@@ -62,6 +62,9 @@ func TestTraceIndex(t *testing.T) {
 		if !slices.Equal(s.lists().spans, spans) {
 			t.Fatalf("step %d: the list of blocks is not the index", step)
 		}
+		if !s.index.covers(s.infos) {
+			t.Fatalf("step %d: the index of traces is not that of the blocks", step)
+		}
 		if len(model) == 0 && len(s.index.groups) > 0 {
 			t.Fatalf("step %d: %d groups are left of nothing", step, len(s.index.groups))
 		}
