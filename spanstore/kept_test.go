@@ -37,7 +37,7 @@ func (g *traffic) request(name string) []tracetest.SpanStub {
 	stubs := g.Request(g.at, 4)
 	for i := range stubs {
 		stubs[i].EndTime = stubs[i].StartTime.Add(time.Millisecond + time.Duration(g.IntN(1000)))
-		stubs[i].Attributes = append(stubs[i].Attributes, attribute.String("noise", g.SpanID().String()+g.TraceID().String()))
+		stubs[i].Attributes = append(stubs[i].Attributes, attribute.String("noise", noise(g.Gen, 400)))
 	}
 	root := &stubs[len(stubs)-1]
 	root.Name, root.Status = name, sdktrace.Status{}
@@ -50,7 +50,7 @@ func (g *traffic) wrap(tb testing.TB, s *spanstore.Store, n int) {
 	until := s.Stats().EvictedSegments + int64(8*n)
 	for s.Stats().EvictedSegments < until {
 		var batch []tracetest.SpanStub
-		for i := range 256 {
+		for i := range 64 {
 			batch = append(batch, g.request(fmt.Sprint("GET /ordinary/", i%3))...)
 		}
 		export(tb, s, batch...)
@@ -184,7 +184,7 @@ func TestKeptTracesStayInBounds(t *testing.T) {
 		var quiet [][]tracetest.SpanStub
 		for i := 0; s.Stats().EvictedSegments < 24; i++ {
 			var batch []tracetest.SpanStub
-			for range 200 {
+			for range 50 {
 				batch = append(batch, failed(g.request("GET /noisy"))...)
 			}
 			if i%8 == 0 {
@@ -279,7 +279,7 @@ func TestPartsOfKeptTracesFollow(t *testing.T) {
 		for i := range spread {
 			export(t, s, spread[i], gap[i])
 			before := s.Stats().EvictedSegments
-			for s.Stats().Accepted < int64(i+1)*6000 {
+			for s.Stats().Accepted < int64(i+1)*1200 {
 				export(t, s, g.request("GET /ordinary")...)
 			}
 			flush(t, s)
@@ -313,7 +313,7 @@ func TestPartsOfKeptTracesFollow(t *testing.T) {
 			if len(tr.Spans) != len(held.Spans) || len(tr.Problems) != 1 || !strings.Contains(tr.Problems[0], want) {
 				t.Errorf("a trace with a gap has %d spans and problems %q; want %d and one with %q", len(tr.Spans), tr.Problems, len(held.Spans), want)
 			}
-			g.wrap(t, s, 2)
+			g.wrap(t, s, 5) // until the log of evictions has forgotten
 		}
 		wantSpans(t, s, idOf(spread), spread)
 	})
@@ -345,7 +345,7 @@ func TestReadersNeverMissAKeptTrace(t *testing.T) {
 				}
 			}
 		})
-		g.wrap(t, s, 3)
+		g.wrap(t, s, 2)
 		close(done)
 		readers.Wait()
 	})
