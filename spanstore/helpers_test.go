@@ -2,6 +2,7 @@ package spanstore_test
 
 import (
 	"context"
+	"encoding/binary"
 	"flag"
 	"path/filepath"
 	"slices"
@@ -67,11 +68,11 @@ func heavy(g *spangen.Gen, n int) (out []tracetest.SpanStub) {
 
 // noise returns n bytes that do not compress.
 func noise(g *spangen.Gen, n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(g.Uint32())
+	b := make([]byte, 0, n+8)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, g.Uint64())
 	}
-	return string(b)
+	return string(b[:n])
 }
 
 func flush(tb testing.TB, s *spanstore.Store) {
