@@ -129,8 +129,9 @@ func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
 }
 
 // onlyBegun reports whether the file is a segment that a kill stopped before its
-// first commit: bbolt begins with four pages, of which the first is transaction
-// 0's. Nothing can be in it.
+// first commit was done: bbolt begins with four pages, of which the first is
+// transaction 0's, makes the file longer, writes pages, and at last that first
+// one anew. Nothing can be in it.
 func onlyBegun(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -138,7 +139,7 @@ func onlyBegun(path string) bool {
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil || fi.Size() > 4*pageSize {
+	if err != nil {
 		return false
 	}
 	b, err := readExtent(f, extent{0, min(fi.Size(), pageSize)})
