@@ -392,6 +392,37 @@ func TestMaxAgeRemovesKeptTraces(t *testing.T) {
 	})
 }
 
+// TestMaxAgeRemovesCopiesForGood lets a copy become too old in a segment of young
+// spans, where its bytes stay.
+func TestMaxAgeRemovesCopiesForGood(t *testing.T) {
+	dir := t.TempDir()
+	o := &spanstore.Options{MaxBytes: 4 << 20, MaxAge: 8 * time.Hour}
+	synctest.Test(t, func(t *testing.T) {
+		s, g := open(t, dir, o), newTraffic()
+		g.at = time.Now()
+		bad := failed(g.request("GET /bad"))
+		export(t, s, bad...)
+		time.Sleep(o.MaxAge - 10*time.Minute)
+		g.at = time.Now()
+		g.wrap(t, s, 1)
+		wantSpans(t, s, idOf(bad), bad)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		for _, when := range []string{"when it is too old", "after reopening"} {
+			if tr, err := s.Trace(context.Background(), idOf(bad)); !errors.Is(err, spanstore.ErrNotFound) {
+				t.Errorf("%s: got %+v, %v; want ErrNotFound", when, tr, err)
+			}
+			if ev, ok := s.Evicted(idOf(bad)); !ok {
+				t.Errorf("%s: Evicted knows nothing of it: %+v", when, ev)
+			}
+			s = reopen(t, s, o)
+		}
+		if st := s.Stats(); st.Spans < 1000 {
+			t.Errorf("%d spans are left; want the young ones", st.Spans)
+		}
+	})
+}
+
 func TestPinsHaveABound(t *testing.T) {
 	ctx := context.Background()
 	s, g := open(t, t.TempDir(), smallRing), newTraffic()

@@ -30,6 +30,10 @@ func (r *ring) load() error {
 	if err := r.makeRoom(fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return errors.Join(err, r.close())
 	}
+	// Copies that were too old for the former process are in their segments still.
+	if age := r.s.opts.MaxAge; age > 0 {
+		r.expireKept(time.Now().Add(-age), fmt.Sprintf("it was older than %v", age))
+	}
 	r.loaded = true
 	r.publish()
 	return nil
