@@ -117,7 +117,7 @@ func (f *floorFile) write(b *testing.B, spans []sdktrace.ReadOnlySpan) {
 		for _, s := range spans[n : n+blockSpans] {
 			f.enc.Add(s)
 		}
-		e := f.s.encodeBlock(uint64(n), f.enc)
+		e := f.s.packBlock(uint64(n), f.enc)
 		for _, part := range [][]byte{e.summary, e.data} {
 			if _, err := f.f.Write(part); err != nil {
 				b.Fatal(err)

@@ -82,8 +82,16 @@ type pendingUsage struct {
 	data []byte
 }
 
-// encodeBlock turns a block of spans, which nobody adds to, into what is committed.
+// encodeBlock turns a block of spans, which nobody adds to, into what is
+// committed. The writer calls it.
 func (s *Store) encodeBlock(seq uint64, enc *block.Encoder) encodedBlock {
+	b := s.packBlock(seq, enc)
+	b.info.short = s.lister.list(enc, b.info)
+	return b
+}
+
+// packBlock does so without a shortlist.
+func (s *Store) packBlock(seq uint64, enc *block.Encoder) encodedBlock {
 	data := enc.Encode(nil, s.codec)
 	info := &blockInfo{
 		seq: seq, kind: block.KindSpans, size: len(data), count: enc.Len(),

@@ -35,6 +35,7 @@ type ring struct {
 	kept      []encodedBlock
 	keptTimes intervals // when the traces ran that were kept last
 	pinsSaved uint64
+	copiers   [2]*block.Encoder // for kept traces; made when first needed
 }
 
 // sealedSegment is a segment that is no longer written, and since when.

@@ -65,7 +65,8 @@ type Store struct {
 	refreshMu sync.Mutex // held by Refresh, which has the ring of a store without a writer
 	skipped   []string   // damaged segments that a store without a writer left out; guarded by mu
 
-	ring ring // the writer's, except for what it says otherwise
+	ring   ring    // the writer's, except for what it says otherwise
+	lister *lister // the writer's
 
 	wake    chan struct{}
 	flushes chan flushRequest
@@ -109,7 +110,7 @@ func Open(dir string, o *Options) (*Store, error) {
 
 func open(dir string, o *Options) (_ *Store, err error) {
 	s := &Store{
-		dir: dir, cache: newBlockCache(cacheBytes),
+		dir: dir, cache: newBlockCache(cacheBytes), lister: newLister(),
 		room: make(chan struct{}), wake: make(chan struct{}, 1),
 		flushes: make(chan flushRequest), calls: make(chan func()), stop: make(chan struct{}),
 		reported: map[string]bool{},
