@@ -20,8 +20,10 @@ const (
 	drainAt    = 512
 	drainEvery = 200 * time.Millisecond
 
-	// maxWaiting bounds the full blocks that wait for the disk, in memory.
-	maxWaiting = 16
+	// maxWaiting and maxWaitingBytes bound the full blocks that wait for the
+	// disk, encoded, in memory.
+	maxWaiting      = 4 * commitBlocks
+	maxWaitingBytes = 4 << 20
 
 	// patience is how long ExportSpans waits for a slow but working disk.
 	patience = time.Second
@@ -187,7 +189,7 @@ func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpa
 		return spans, ErrClosed
 	}
 	for i, span := range spans {
-		if s.open.isFull(s.layout) && !s.closeOpen() {
+		if s.open.isFull(s.layout) && !s.handOver() {
 			return spans[i:], nil
 		}
 		if span == nil {
@@ -202,28 +204,38 @@ func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpa
 		s.counts.clipped.Add(int64(s.open.enc.Clipped() - clipped))
 	}
 	if s.open.isFull(s.layout) {
-		s.closeOpen()
+		s.handOver()
 	}
 	return nil, nil
 }
 
-// closeOpen hands the open block to the writer and begins another, unless too
-// many wait already. s.mu is held.
-func (s *Store) closeOpen() bool {
-	s.wakeWriter()
-	if len(s.full) >= maxWaiting {
-		return false
+// handOver closes the open block, unless too many wait already, and wakes the
+// writer when a group of them does. s.mu is held.
+func (s *Store) handOver() bool {
+	room := s.mayWait()
+	if room {
+		s.closeOpen()
 	}
-	s.full = append(s.full, s.open)
-	s.open = s.newPending()
-	return true
+	if !room || s.groupWaits() || s.unreported != nil {
+		s.wakeWriter()
+	}
+	return room
+}
+
+// mayWait reports whether one more block may wait for the disk. s.mu is held.
+func (s *Store) mayWait() bool { return len(s.full) < maxWaiting && s.fullBytes < maxWaitingBytes }
+
+// groupWaits reports whether as many blocks wait as one transaction should have.
+// s.mu is held.
+func (s *Store) groupWaits() bool {
+	return len(s.full) >= commitBlocks || s.fullBytes >= min(commitBytes, s.layout.segmentMax/8)
 }
 
 // waitForRoom waits until the writer has taken a block. It gives up when the
 // disk is failing, the store closes, or it is late.
 func (s *Store) waitForRoom(ctx context.Context, late <-chan time.Time) bool {
 	s.mu.Lock()
-	room, free, bad := s.room, len(s.full) < maxWaiting, s.failed != nil || s.closed
+	room, free, bad := s.room, s.mayWait(), s.failed != nil || s.closed
 	s.mu.Unlock()
 	if free || bad {
 		return free

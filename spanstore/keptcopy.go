@@ -107,7 +107,7 @@ func (w *keptWriter) finish(enc *block.Encoder) {
 	if enc.Len() == 0 {
 		return
 	}
-	b := w.k.s.packBlock(0, enc)
+	b := w.k.s.packBlock(0, enc, nil)
 	b.info.keepOnly(enc.Traces(), enc.TraceID, enc.Kept)
 	b.info.short = w.k.s.lister.list(enc, b.info)
 	w.add(b)

@@ -78,17 +78,9 @@ func (s *Store) Unpin(_ context.Context, id trace.TraceID) error {
 	return nil
 }
 
-// mayHold reports whether any block may hold a trace. What is still in memory
-// may hold everything. s.mu is held.
+// mayHold reports whether any block may hold a trace. s.mu is held.
 func (s *Store) mayHold(fp uint32) bool {
-	inMemory := func(p *pendingBlock) bool {
-		for t := range p.enc.Traces() {
-			if fingerprint(p.enc.TraceID(t)) == fp {
-				return true
-			}
-		}
-		return false
-	}
+	inMemory := func(p *pendingBlock) bool { return p.mayHold(fp) }
 	return inMemory(s.open) || slices.ContainsFunc(s.full, inMemory) ||
 		slices.ContainsFunc(s.infos, func(b *blockInfo) bool { return b.kind == block.KindSpans && b.mayHold(fp) })
 }

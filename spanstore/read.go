@@ -55,11 +55,11 @@ func (s *Store) snapshotWith(ctx context.Context, also func()) (*snapshot, error
 	inMemory := map[uint64]bool{}
 	for _, p := range s.full {
 		inMemory[p.seq] = true
-		sn.views = append(sn.views, p.read(false))
+		sn.views = append(sn.views, p.read(s.codec))
 	}
 	if s.open.enc.Len() > 0 {
 		inMemory[s.open.seq] = true
-		sn.views = append(sn.views, s.open.read(true))
+		sn.views = append(sn.views, s.open.read(s.codec))
 	}
 	for _, u := range s.usage {
 		inMemory[u.info.seq] = true

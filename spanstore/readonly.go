@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
 // ErrReadOnly is returned by ExportSpans and AddUsage of a store that was opened
@@ -24,7 +26,7 @@ func (s *Store) openReadOnly() error {
 	if err := s.Refresh(); err != nil {
 		return err
 	}
-	s.open = s.newPending() // stays empty
+	s.open = s.newPending(block.NewEncoder(s.layout.limits)) // stays empty
 	return nil
 }
 

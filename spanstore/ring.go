@@ -368,7 +368,7 @@ func (r *ring) expire(now time.Time) error {
 		return nil
 	}
 	r.s.mu.Lock()
-	if r.s.open.enc.Len() > 0 && now.Sub(r.s.open.since) > r.share() {
+	if r.s.open.enc.Len() > 0 && now.Sub(r.s.open.since) > r.share() && r.s.mayWait() {
 		r.s.closeOpen()
 	}
 	r.s.mu.Unlock()

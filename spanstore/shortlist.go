@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
@@ -60,6 +61,7 @@ type outlined interface {
 
 // lister makes shortlists, in memory that it uses again.
 type lister struct {
+	mu       sync.Mutex // guards the rest
 	seed     maphash.Seed
 	outlines []block.Outline
 	routes   map[[2]uint32]int32 // position in counts
@@ -76,6 +78,8 @@ func newLister() *lister {
 
 // list returns the shortlist of b, whose summary is info.
 func (l *lister) list(b outlined, info *blockInfo) *shortlist {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	out := &shortlist{spans: make([]uint16, len(info.traces))}
 	l.reset()
 	l.outlines = b.Outlines(l.outlines)

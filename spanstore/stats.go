@@ -105,8 +105,7 @@ func (s *Store) addHeld(st *Stats) {
 	}
 	inMemory := map[uint64]bool{}
 	for _, p := range append(s.full[:len(s.full):len(s.full)], s.open) {
-		least, _ := p.enc.Bounds()
-		hold(p.enc.Len(), least)
+		hold(p.len(), p.least())
 		inMemory[p.seq] = true
 	}
 	for _, info := range s.infos {

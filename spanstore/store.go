@@ -49,7 +49,9 @@ type Store struct {
 	mu         sync.Mutex      // guards what follows
 	open       *pendingBlock   // takes spans
 	full       []*pendingBlock // wait for the writer, oldest first
-	spare      []*block.Encoder
+	fullBytes  int64           // of full, encoded
+	buffers    [][]byte        // for encoded blocks, empty
+	unreported error           // why a block was lost, for the writer to tell
 	usage      []*pendingUsage
 	infos      []*blockInfo // committed blocks, in the order of their numbers
 	seq        uint64       // of the next block
@@ -145,7 +147,7 @@ func open(dir string, o *Options) (_ *Store, err error) {
 			return nil, err
 		}
 	}
-	s.open = s.newPending()
+	s.open = s.newPending(block.NewEncoder(s.layout.limits))
 	s.stopped.Go(s.write)
 	s.stopped.Go(s.drain)
 	return s, nil
