@@ -24,6 +24,7 @@ type keptWriter struct {
 	times intervals // when the traces ran
 	bytes int64
 	spans int
+	span  *keptSpan // the one that is being copied
 
 	resources map[resourceKey]*resource.Resource
 }
@@ -36,7 +37,7 @@ func (r *ring) newKeptWriter(k *keeper) keptWriter {
 		}
 		r.copiers[i].Reset()
 	}
-	return keptWriter{k: k, whole: r.copiers[0], parts: r.copiers[1], resources: map[resourceKey]*resource.Resource{}}
+	return keptWriter{k: k, span: &keptSpan{}, whole: r.copiers[0], parts: r.copiers[1], resources: map[resourceKey]*resource.Resource{}}
 }
 
 // move takes a block of copies over as it is.
@@ -84,13 +85,14 @@ func (w *keptWriter) take(info *blockInfo, whys map[uint32]byte) bool {
 }
 
 func (w *keptWriter) takeSpan(b *block.Spans, r *block.Reader, i int, why byte) {
-	s := keptSpan{span: readSpan(b, r, i)}
+	s := w.span
+	s.span = readSpan(b, r, i)
 	s.span.Resource = w.resource(s.span.Resource)
 	enc := w.whole
 	if why&^keptGap == keptPart {
 		enc = w.parts
 	}
-	if enc.Add(&s) {
+	if enc.Add(s) {
 		enc.Keep(b.TraceID(b.Trace(i)), why)
 		w.spans++
 	}

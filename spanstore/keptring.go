@@ -1,7 +1,6 @@
 package spanstore
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -18,7 +17,7 @@ func (r *ring) exchange(seg segment, saved rescue, why string) (gone int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	spans, traces := s.forgetLocked(seg)
-	hold := newMemSegment(0, math.MaxInt64)
+	hold := newMemSegment(0)
 	for _, b := range saved.blocks {
 		s.seq++
 		b.number(s.seq)
@@ -50,7 +49,7 @@ func (r *ring) commitKept() error {
 			}
 			c = r.fill(blocks)
 			c.run = nil // copies are not this run's
-			if r.active.room(c) {
+			if r.active.room(c, r.limit()) {
 				break
 			}
 		}

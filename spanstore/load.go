@@ -154,7 +154,7 @@ func (r *ring) readSegment(path string, num uint64) (*boltSegment, []*blockInfo,
 	if err := checkFile(path); err != nil {
 		return nil, nil, nil, err
 	}
-	seg, err := openSegment(path, num, r.s.layout.segmentMax)
+	seg, err := openSegment(path, num, r.s.layout.segmentMost())
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -57,7 +57,7 @@ type Options struct {
 // layout is what follows from MaxBytes.
 type layout struct {
 	segments   int
-	segmentMax int64 // bytes of one segment file, never exceeded
+	segmentMax int64 // bytes of one segment file, on average
 	blockMax   int   // a block is closed when it may have reached this
 	limits     block.Limits
 }
@@ -72,6 +72,12 @@ const (
 	reserveBytes = 64 << 10
 )
 
+// segmentMost is what the active segment may take while the others leave so much
+// of the budget: the growth step at its end and the pages that a commit reserves
+// and mostly does not use are given back when it is sealed, so that sealed
+// segments have segmentMax on average.
+func (l layout) segmentMost() int64 { return l.segmentMax + growthStep(l.segmentMax) + 28*pageSize }
+
 func (o *Options) layout() (layout, error) {
 	maxBytes := o.MaxBytes
 	if maxBytes == 0 {
@@ -85,9 +91,9 @@ func (o *Options) layout() (layout, error) {
 		return layout{}, fmt.Errorf("Options.MaxAge is %v; it must be positive, or 0 for no limit", o.MaxAge)
 	}
 	// More segments keep more of the budget live, fewer leave larger ones: 16
-	// where a segment then still has 4 MiB.
+	// where a segment then still has 2 MiB.
 	l := layout{segments: 16}
-	if maxBytes/16 < 4<<20 {
+	if maxBytes/16 < 2<<20 {
 		l.segments = 8
 	}
 	l.segmentMax = (maxBytes - reserveBytes) / int64(l.segments) &^ (pageSize - 1)

@@ -26,9 +26,11 @@ type openView struct {
 	enc   *block.Encoder // nobody adds to it; nil when data has the block
 	data  []byte
 	codec *block.Codec // of data
-	once  sync.Once
-	spans *block.Spans
-	err   error
+
+	services []string
+	once     sync.Once
+	spans    *block.Spans
+	err      error
 }
 
 // newPending begins a block with an empty encoder. s.mu is held, or nobody else
@@ -76,9 +78,9 @@ func (b *pendingBlock) isFull(l layout) bool {
 func (b *pendingBlock) read(c *block.Codec) *openView {
 	switch {
 	case b.enc == nil && (b.view == nil || b.view.data == nil):
-		b.view = &openView{data: b.ready.data, codec: c}
+		b.view = &openView{data: b.ready.data, codec: c, services: b.ready.info.services}
 	case b.enc != nil && (b.view == nil || b.view.enc.Len() != b.enc.Len()):
-		b.view = &openView{enc: b.enc.Snapshot()}
+		b.view = &openView{enc: b.enc.Snapshot(), services: b.enc.Services()}
 	}
 	return b.view
 }

@@ -163,14 +163,14 @@ func readFileSegment(path string, num uint64) (_ *fileSegment, infos []*blockInf
 	return seg, infos, log, err
 }
 
-func (s *fileSegment) number() uint64         { return s.num }
-func (s *fileSegment) size() int64            { return s.file.Size() }
-func (s *fileSegment) room(*commit) bool      { return false }
-func (s *fileSegment) fitsEmpty(*commit) bool { return false }
-func (s *fileSegment) commit(*commit) error   { return ErrReadOnly }
-func (s *fileSegment) seal() error            { return nil }
-func (s *fileSegment) close() error           { return s.closeAs(ErrClosed) }
-func (s *fileSegment) remove() error          { return s.closeAs(errGone) }
+func (s *fileSegment) number() uint64                { return s.num }
+func (s *fileSegment) size() int64                   { return s.file.Size() }
+func (s *fileSegment) room(*commit, int64) bool      { return false }
+func (s *fileSegment) fitsEmpty(*commit, int64) bool { return false }
+func (s *fileSegment) commit(*commit) error          { return ErrReadOnly }
+func (s *fileSegment) seal() error                   { return nil }
+func (s *fileSegment) close() error                  { return s.closeAs(ErrClosed) }
+func (s *fileSegment) remove() error                 { return s.closeAs(errGone) }
 
 func (s *fileSegment) closeAs(reason error) error {
 	s.mu.Lock()

@@ -78,11 +78,11 @@ func (r *ring) commitSome(blocks []encodedBlock, lost map[uint64]bool) (int, err
 		return 0, err
 	}
 	for n := len(blocks); n > 0; n-- {
-		if c := r.fill(blocks[:n]); r.active.room(c) {
+		if c := r.fill(blocks[:n]); r.active.room(c, r.limit()) {
 			return n, r.commitOne(c)
 		}
 	}
-	if c := r.fill(blocks[:1]); !r.active.fitsEmpty(c) {
+	if c := r.fill(blocks[:1]); !r.active.fitsEmpty(c, r.s.layout.segmentMax) {
 		// Limits keep blocks far below a segment. Should one be larger all the
 		// same, it must not cost the ring a segment, nor stop what comes after.
 		lost[blocks[0].info.seq] = true
@@ -145,7 +145,7 @@ func (r *ring) commitLog() error {
 	if r.logged && !r.unsavedPins() {
 		return nil
 	}
-	if c := r.fill(nil); r.active.room(c) {
+	if c := r.fill(nil); r.active.room(c, r.limit()) {
 		return r.commitOne(c)
 	}
 	return r.rotate()
@@ -227,15 +227,19 @@ func (r *ring) rotate() error {
 
 func (r *ring) create(num uint64) (segment, error) {
 	if r.s.dir == "" {
-		return newMemSegment(num, r.s.layout.segmentMax), nil
+		return newMemSegment(num), nil
 	}
 	path := segmentPath(r.s.dir, num)
-	seg, err := createSegment(path, num, r.s.layout.segmentMax, r.log())
+	seg, err := createSegment(path, num, r.s.layout.segmentMost(), r.log())
 	if err != nil {
 		return nil, fmt.Errorf("begin segment %s: %w", path, err)
 	}
 	return seg, nil
 }
+
+// limit is what the active segment may take: all that the others leave of the
+// budget, but no more than segmentMost.
+func (r *ring) limit() int64 { return min(r.s.layout.segmentMost(), r.budget()-r.sealedBytes()) }
 
 // budget is what all segments together may take.
 func (r *ring) budget() int64 { return r.s.layout.segmentMax * int64(r.s.layout.segments) }

@@ -495,7 +495,7 @@ func (w *wreck) spans() (n int) {
 
 // need is about how large a segment with the finds becomes.
 func (w *wreck) need() int64 {
-	n := 16*pageSize + int64(len(w.log)) + growthStep(w.s.layout.segmentMax)
+	n := 16*pageSize + int64(len(w.log)) + growthStep(w.s.layout.segmentMost())
 	for _, f := range w.finds {
 		n += w.needOf(f)
 	}
@@ -663,7 +663,7 @@ func (r *ring) salvage(wf wreckFile) (*wreck, error) {
 		return nil, err
 	}
 	defer os.Remove(tmp) // nothing is there any more after the rename
-	if err := w.build(tmp, r.s.layout.segmentMax, room); err != nil {
+	if err := w.build(tmp, r.s.layout.segmentMost(), room); err != nil {
 		return nil, err
 	}
 	f.Close() // Windows does not replace a file that is open

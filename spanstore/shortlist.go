@@ -56,7 +56,8 @@ type outlined interface {
 	Kept(t int) byte
 	Outlines(to []block.Outline) []block.Outline
 	Route(i int) (resource, name uint32)
-	RouteText(resource, name uint32) (service, text string)
+	ServiceOf(resource uint32) string
+	NameOf(name uint32) string
 }
 
 // lister makes shortlists, in memory that it uses again.
@@ -66,6 +67,7 @@ type lister struct {
 	outlines []block.Outline
 	routes   map[[2]uint32]int32 // position in counts
 	counts   []routeCount
+	services map[uint32]string
 	members  [][]int32 // of each route, positions in all
 	all      []candidate
 	listed   []int32
@@ -73,7 +75,7 @@ type lister struct {
 }
 
 func newLister() *lister {
-	return &lister{seed: maphash.MakeSeed(), routes: map[[2]uint32]int32{}}
+	return &lister{seed: maphash.MakeSeed(), routes: map[[2]uint32]int32{}, services: map[uint32]string{}}
 }
 
 // list returns the shortlist of b, whose summary is info.
@@ -112,6 +114,7 @@ func (l *lister) list(b outlined, info *blockInfo) *shortlist {
 
 func (l *lister) reset() {
 	clear(l.routes)
+	clear(l.services)
 	l.counts, l.all, l.listed = l.counts[:0], l.all[:0], l.listed[:0]
 	for i := range l.members {
 		l.members[i] = l.members[i][:0]
@@ -124,12 +127,22 @@ func (l *lister) route(b outlined, span int) int32 {
 	if !ok {
 		i = int32(len(l.counts))
 		l.routes[[2]uint32{res, name}] = i
-		l.counts = append(l.counts, routeCount{route: l.routeKey(b.RouteText(res, name))})
+		l.counts = append(l.counts, routeCount{route: l.routeKey(l.service(b, res), b.NameOf(name))})
 		if len(l.members) < len(l.counts) {
 			l.members = append(l.members, nil)
 		}
 	}
 	return i
+}
+
+// service returns the service of a resource, which is decoded once a block.
+func (l *lister) service(b outlined, resource uint32) string {
+	name, ok := l.services[resource]
+	if !ok {
+		name = b.ServiceOf(resource)
+		l.services[resource] = name
+	}
+	return name
 }
 
 // routeKey stands for a route in memory, where its text would take too much room.

@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/codes"
 )
@@ -76,17 +77,17 @@ func (e *Encoder) Outlines(to []Outline) []Outline {
 }
 
 // Route returns numbers that stand for the resource and the name of span i.
-// Within a block the same ones are the same, and RouteText tells what they are.
+// Within a block the same ones are the same.
 func (e *Encoder) Route(i int) (resource, name uint32) {
 	return e.rows[i][colResource], e.rows[i][colName]
 }
 
-// RouteText returns the service.name of a resource, "" when it has none, and the
-// text of a name.
-func (e *Encoder) RouteText(resource, name uint32) (service, text string) {
-	text = e.strs.at(name)
+// ServiceOf returns the service.name of a resource, "" when it has none, and NameOf
+// the text of a name. They are valid until something is added to e.
+func (e *Encoder) NameOf(name uint32) string { return e.strs.at(name) }
+func (e *Encoder) ServiceOf(resource uint32) (service string) {
 	if resource == 0 || int(resource) > len(e.resourceText) {
-		return "", text
+		return ""
 	}
 	r := valueReader{s: e.strs.at(e.resourceText[resource-1])}
 	r.string() // the schema
@@ -95,15 +96,16 @@ func (e *Encoder) RouteText(resource, name uint32) (service, text string) {
 			service = kv.Value.AsString()
 		}
 	}
-	return service, text
+	return service
 }
 
-// at returns a copy of the string at position id.
+// at returns the string at position id in place.
 func (b *stringBuilder) at(id uint32) string {
-	if id == 0 || int(id) >= len(b.ends) {
+	if id == 0 || int(id) >= len(b.ends) || b.ends[id] == b.ends[id-1] {
 		return ""
 	}
-	return string(b.text[b.ends[id-1]:b.ends[id]])
+	from := b.ends[id-1]
+	return unsafe.String(&b.text[from], b.ends[id]-from)
 }
 
 // Outlines returns what is known of each of s's traces, in the memory of to.
@@ -122,13 +124,14 @@ func (s *Spans) Outlines(to []Outline) []Outline {
 	return to
 }
 
-// Route and RouteText are those of Encoder.
+// Route is that of Encoder, and ServiceOf and NameOf tell what it stands for.
 func (s *Spans) Route(i int) (resource, name uint32) {
 	return uint32(s.cols[colResource].at(i)), uint32(s.cols[colName].at(i))
 }
-func (s *Spans) RouteText(resource, name uint32) (service, text string) {
+func (s *Spans) NameOf(name uint32) string { return s.strs.at(int64(name)) }
+func (s *Spans) ServiceOf(resource uint32) string {
 	if r := int(resource) - 1; r >= 0 && r < len(s.services) {
-		service = s.services[r]
+		return s.services[r]
 	}
-	return service, s.strs.at(int64(name))
+	return ""
 }
