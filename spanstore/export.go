@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// queueSpans bounds the spans that wait between OnEnd and the columns: at
-	// 50,000 spans/s about 0.3 s.
+	// queueSpans bounds the spans that wait between OnEnd and the columns, as
+	// Options.MaxMemory does: at 50,000 spans/s about 0.3 s.
 	queueSpans = 16384
 
 	// drainAt wakes the drain early; drainEvery is its slowest pace.
@@ -54,6 +54,7 @@ type spanQueue struct {
 	mu     sync.Mutex // guards the rest
 	spans  []sdktrace.ReadOnlySpan
 	spare  []sdktrace.ReadOnlySpan
+	most   int // spans that may wait
 	closed bool
 	wake   chan struct{}
 
@@ -63,7 +64,7 @@ type spanQueue struct {
 	taking sync.Mutex
 }
 
-func (q *spanQueue) init() { q.wake = make(chan struct{}, 1) }
+func (q *spanQueue) init() { q.wake, q.most = make(chan struct{}, 1), queueSpans }
 
 func (q *spanQueue) push(span sdktrace.ReadOnlySpan, c *counters) {
 	q.mu.Lock()
@@ -72,7 +73,7 @@ func (q *spanQueue) push(span sdktrace.ReadOnlySpan, c *counters) {
 		q.mu.Unlock()
 		c.droppedClosed.Add(1)
 		return
-	case len(q.spans) >= queueSpans:
+	case len(q.spans) >= q.most:
 		q.mu.Unlock()
 		c.droppedQueue.Add(1)
 		return
@@ -227,7 +228,9 @@ func (s *Store) handOver() bool {
 }
 
 // mayWait reports whether one more block may wait for the disk. s.mu is held.
-func (s *Store) mayWait() bool { return len(s.full) < maxWaiting && s.fullBytes < maxWaitingBytes }
+func (s *Store) mayWait() bool {
+	return len(s.full) < maxWaiting && s.fullBytes < min(maxWaitingBytes, s.maxMemory/8)
+}
 
 // groupWaits reports whether as many blocks wait as one transaction should have.
 // s.mu is held.

@@ -84,7 +84,7 @@ func (r *ring) newKeeper(seg segment) *keeper {
 	for _, b := range r.kept {
 		waiting += b.info.bytes
 	}
-	k.limit = min(k.limit, 2*k.limit-waiting)
+	k.limit = min(k.limit, 2*k.limit-waiting, s.maxMemory/8-waiting)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id := range s.pins.ids {
@@ -146,7 +146,7 @@ func (k *keeper) read(info *blockInfo) *block.Spans {
 // shortlist returns that of a block, nil when it cannot be read.
 func (k *keeper) shortlist(info *blockInfo) *shortlist {
 	if info.short != nil {
-		return info.short
+		return info.short.unpack(info)
 	}
 	b := k.read(info)
 	if b == nil {

@@ -26,7 +26,7 @@ func (r *ring) exchange(seg segment, saved rescue, why string) (gone int) {
 		s.addInfo(b.info)
 		r.kept = append(r.kept, b)
 	}
-	traces = slices.DeleteFunc(traces, func(fp uint32) bool { return has(saved.traces, fp) })
+	traces = slices.Clone(slices.DeleteFunc(traces, func(fp uint32) bool { return has(saved.traces, fp) }))
 	if len(traces) > 0 {
 		s.gone.add(evictedSegment{when: time.Now(), why: why, traces: traces})
 		r.logged = false
@@ -82,6 +82,7 @@ func (r *ring) expireKept(before time.Time, why string) {
 			return false
 		}
 		s.cache.drop(b)
+		s.accountLocked(-1, b)
 		spans += b.count
 		traces = append(traces, b.traces...)
 		return true

@@ -30,6 +30,9 @@ func (r *ring) load() error {
 	if err := r.makeRoom(fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return errors.Join(err, r.close())
 	}
+	if err := r.fitMemory(); err != nil {
+		return errors.Join(err, r.close())
+	}
 	r.loaded = true
 	r.publish()
 	return nil

@@ -17,6 +17,13 @@ const (
 	// MinMaxBytes is the least MaxBytes that Open accepts: eight segments, each
 	// with room for a few blocks of full-sized spans.
 	MinMaxBytes = 4 << 20
+
+	// DefaultMaxMemory is Options.MaxMemory when that is zero.
+	DefaultMaxMemory = 32 << 20
+
+	// MinMaxMemory is the least MaxMemory that Open accepts: twice what the store
+	// needs before it holds anything.
+	MinMaxMemory = 8 << 20
 )
 
 // Options configure a Store. Nil and the zero value mean the defaults.
@@ -25,6 +32,16 @@ type Options struct {
 	// the encoded bytes in memory. The oldest spans make room for new ones.
 	// Zero means DefaultMaxBytes; less than MinMaxBytes is refused.
 	MaxBytes int64
+
+	// MaxMemory bounds what the store holds in memory, as far as it is counted:
+	// the index (about 2 bytes a span, 8 for traces of one span), the log of
+	// evictions, the cache of decoded blocks, encoded blocks and copies that wait
+	// for the disk, queued spans at 1 KiB each, and 4 MiB for encoders and codecs.
+	// Not counted are what a query takes while it runs, the pages of files that the
+	// system maps, and with Open("") the ring. As the index grows the cache and the
+	// queue shrink; then the oldest segments are evicted before their time.
+	// Zero means DefaultMaxMemory; less than MinMaxMemory is refused.
+	MaxMemory int64
 
 	// MaxAge removes spans that ended longer ago, a whole segment at a time, so
 	// some live a little longer. Zero keeps them until MaxBytes is reached.
@@ -52,6 +69,17 @@ type Options struct {
 	// Logger is told about trouble, each kind once until it has passed. Nil
 	// means the OpenTelemetry error handler.
 	Logger *slog.Logger
+}
+
+func (o *Options) maxMemory() (int64, error) {
+	switch {
+	case o.MaxMemory == 0:
+		return DefaultMaxMemory, nil
+	case o.MaxMemory < MinMaxMemory:
+		return 0, fmt.Errorf("Options.MaxMemory is %d; it must be at least %d (%d MiB), or 0 for the default of %d MiB",
+			o.MaxMemory, int64(MinMaxMemory), MinMaxMemory>>20, DefaultMaxMemory>>20)
+	}
+	return o.MaxMemory, nil
 }
 
 // layout is what follows from MaxBytes.

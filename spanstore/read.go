@@ -108,6 +108,8 @@ func (s *Store) demote(info *blockInfo, err error) {
 	defer s.mu.Unlock()
 	if i := slices.Index(s.infos, info); i >= 0 {
 		s.infos[i] = info.older
+		s.accountLocked(-1, info)
+		s.accountLocked(1, info.older)
 	}
 }
 

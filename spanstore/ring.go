@@ -35,6 +35,7 @@ type ring struct {
 	kept      []encodedBlock
 	keptTimes intervals // when the traces ran that were kept last
 	pinsSaved uint64
+	indexed   int64             // what the active segment's part of the index takes
 	copiers   [2]*block.Encoder // for kept traces; made when first needed
 }
 
@@ -69,10 +70,13 @@ func (r *ring) commit(blocks []encodedBlock, lost map[uint64]bool) error {
 // commitSome commits as many blocks as the active segment has room for, in a new
 // one when it has room for none.
 func (r *ring) commitSome(blocks []encodedBlock, lost map[uint64]bool) (int, error) {
-	if r.active == nil {
+	if r.active == nil || r.crowded() {
 		if err := r.rotate(); err != nil {
 			return 0, err
 		}
+	}
+	if err := r.fitMemory(); err != nil {
+		return 0, err
 	}
 	if err := r.commitKept(); err != nil {
 		return 0, err
@@ -174,6 +178,7 @@ func (r *ring) index(blocks []encodedBlock) {
 	defer s.mu.Unlock()
 	for _, b := range blocks {
 		b.info.seg = r.active
+		r.indexed += b.info.memory()
 		s.addInfo(b.info)
 	}
 }
@@ -187,6 +192,8 @@ func (s *Store) addInfo(info *blockInfo) {
 			return
 		}
 		s.cache.drop(s.infos[i])
+		s.accountLocked(-1, s.infos[i])
+		s.accountLocked(1, info)
 		switch info.older = s.infos[i]; {
 		case info.older.seg == info.seg:
 			info.older = info.older.older
@@ -196,6 +203,7 @@ func (s *Store) addInfo(info *blockInfo) {
 		s.infos[i] = info
 		return
 	}
+	s.accountLocked(1, info)
 	s.infos = slices.Insert(s.infos, i, info)
 }
 
@@ -221,7 +229,7 @@ func (r *ring) rotate() error {
 		return err
 	}
 	r.next++
-	r.active, r.since, r.begun, r.logged, r.pinsSaved = seg, time.Now(), false, true, 0
+	r.active, r.since, r.begun, r.logged, r.pinsSaved, r.indexed = seg, time.Now(), false, true, 0, 0
 	return r.commitKept()
 }
 
@@ -320,6 +328,7 @@ func (s *Store) forgetLocked(seg segment) (spans int, traces []uint32) {
 			return false
 		}
 		s.cache.drop(b)
+		s.accountLocked(-1, b)
 		if b.kind == block.KindSpans {
 			spans += b.count
 			traces = append(traces, b.traces...)
@@ -434,7 +443,9 @@ func (r *ring) publish() {
 	}
 	r.s.mu.Lock()
 	r.s.sizes = z
+	r.s.copyBytes = r.copiesWaiting()
 	r.s.mu.Unlock()
+	r.s.shareMemory()
 	r.s.countKept()
 }
 

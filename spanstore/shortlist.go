@@ -1,11 +1,12 @@
 package spanstore
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
 	"hash/maphash"
 	"slices"
 	"sync"
-	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -15,18 +16,18 @@ import (
 const (
 	// listShare is the part of each route's entries in a block, the slowest ones,
 	// that may turn out to be slow for their route in the whole segment. Of one
-	// segment in a hundred traces is slow, so a block may hold twelve times its
+	// segment in a hundred traces is slow, so a block may hold eight times its
 	// share of them before one is missed.
-	listShare = 8
+	listShare = 12
 
 	// listMost bounds the traces that are listed of one block, whatever is in
-	// it: 40 bytes each stay in memory. More than an eighth of a block's spans
+	// it: some 12 bytes each stay in memory. More than an eighth of a block's spans
 	// are rarely kept, as a segment's copies have a tenth of its room.
 	listMost = blockSpans / 8
 )
 
 // shortlist is what the choice of the traces to keep needs to know of a block.
-// It is made when the block is encoded and held in memory, so that a segment can
+// It is made when the block is encoded and held in memory, packed, so that a segment can
 // be judged without being read. It is not stored: blocks that a former process
 // wrote are read once more when their segment goes.
 type shortlist struct {
@@ -41,13 +42,55 @@ type routeCount struct {
 	roots int
 }
 
-// memory is about how many bytes l takes.
-func (l *shortlist) memory() int64 {
-	if l == nil {
-		return 0
+// pack returns l in a third of the room, to stay in memory.
+func (l *shortlist) pack(info *blockInfo) packedList {
+	out := make([]byte, 0, len(l.spans)+12*len(l.routes)+16*len(l.listed)+8)
+	for _, n := range l.spans {
+		out = binary.AppendUvarint(out, uint64(n))
 	}
-	return int64(unsafe.Sizeof(*l)) + 2*int64(cap(l.spans)) +
-		int64(cap(l.routes))*int64(unsafe.Sizeof(routeCount{})) + int64(cap(l.listed))*int64(unsafe.Sizeof(candidate{}))
+	out = binary.AppendUvarint(out, uint64(len(l.routes)))
+	for _, r := range l.routes {
+		out = binary.AppendUvarint(binary.LittleEndian.AppendUint64(out, r.route), uint64(r.roots))
+	}
+	out = binary.AppendUvarint(out, uint64(len(l.listed)))
+	for i := range l.listed {
+		c := &l.listed[i]
+		at, _ := slices.BinarySearch(info.traces, c.fp)
+		out = binary.AppendUvarint(out, uint64(at))
+		out = append(out, c.why, c.was, c.root)
+		out = binary.AppendUvarint(out, uint64(c.route))
+		out = binary.AppendVarint(out, c.duration)
+		out = binary.AppendVarint(out, c.min-info.min) // may wrap, and wraps back
+		out = binary.AppendVarint(out, c.max-c.min)
+	}
+	return bytes.Clone(out) // no longer than it is
+}
+
+// packedList is a shortlist as it stays in memory; nil for none.
+type packedList []byte
+
+// unpack returns the shortlist of the block whose summary is info.
+func (p packedList) unpack(info *blockInfo) *shortlist {
+	r := reader{b: p}
+	l := &shortlist{spans: make([]uint16, len(info.traces))}
+	for i := range l.spans {
+		l.spans[i] = uint16(r.uvarint())
+	}
+	l.routes = make([]routeCount, r.uvarint())
+	for i := range l.routes {
+		l.routes[i] = routeCount{binary.LittleEndian.Uint64(r.take(8)), int(r.uvarint())}
+	}
+	l.listed = make([]candidate, r.uvarint())
+	for i := range l.listed {
+		c := candidate{fp: info.traces[r.uvarint()]}
+		flags := r.take(3)
+		c.why, c.was, c.root = flags[0], flags[1], flags[2]
+		c.route, c.duration = int32(r.uvarint()), r.varint()
+		c.min = info.min + r.varint()
+		c.max = c.min + r.varint()
+		l.listed[i] = c
+	}
+	return l
 }
 
 // outlined is a block as it is before or after it was encoded.

@@ -44,12 +44,15 @@ type Store struct {
 	counts counters
 	queue  spanQueue
 
-	redactor *redactor // nil when nothing is redacted
+	maxMemory int64     // Options.MaxMemory or its default
+	redactor  *redactor // nil when nothing is redacted
 
 	mu         sync.Mutex      // guards what follows
 	open       *pendingBlock   // takes spans
 	full       []*pendingBlock // wait for the writer, oldest first
 	fullBytes  int64           // of full, encoded
+	copyBytes  int64           // of copies of kept traces that wait for room
+	indexBytes int64           // see memory.go
 	buffers    [][]byte        // for encoded blocks, empty
 	unreported error           // why a block was lost, for the writer to tell
 	usage      []*pendingUsage
@@ -123,10 +126,13 @@ func open(dir string, o *Options) (_ *Store, err error) {
 	if s.layout, err = s.opts.layout(); err != nil {
 		return nil, err
 	}
+	if s.maxMemory, err = s.opts.maxMemory(); err != nil {
+		return nil, err
+	}
 	if s.codec, err = block.NewCodec(); err != nil {
 		return nil, err
 	}
-	s.gone.max = int(s.layout.segmentMax / 64)
+	s.gone.max = int(min(s.layout.segmentMax/64, s.maxMemory/64))
 	s.queue.init()
 	if s.opts.Redact != nil {
 		s.redactor = &redactor{s: s, resources: map[*resource.Resource]*resource.Resource{}}
