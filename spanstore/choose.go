@@ -33,7 +33,7 @@ type candidate struct {
 	was   byte // why it was kept before
 	root  byte // 2: of a root span; 1: of an entry span; 0: of the earliest span
 	route int32
-	spans int32 // in the segment
+	spans int32 // in the segment; not known in a shortlist
 
 	duration int64 // of the span that root tells of
 	min, max int64 // of all its spans

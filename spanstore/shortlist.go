@@ -138,7 +138,7 @@ func (l *lister) list(b outlined, info *blockInfo) *shortlist {
 		out.spans[at] += uint16(o.Spans)
 		route := l.route(b, o.Entry)
 		c := candidate{
-			fp: fp, was: b.Kept(t), root: o.Rank, route: route, spans: int32(o.Spans),
+			fp: fp, was: b.Kept(t), root: o.Rank, route: route,
 			duration: wall(o.Start, o.End), min: o.Min, max: o.Max,
 		}
 		if o.Failed {
