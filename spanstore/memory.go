@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// What the store holds in memory, as far as it is counted: the index and the log
-// of evictions by their bytes, decoded blocks in the cache, encoded ones that
+// What the store holds in memory, as far as it is counted: the index by its
+// bytes, the log of evictions at its bound, decoded blocks in the cache, encoded ones that
 // wait and the buffers for them by theirs, queued spans by an estimate, and a
 // fixed part for what does not grow.
 const (
@@ -32,13 +32,9 @@ func (b *blockInfo) memory() int64 {
 	return n
 }
 
-// memory is about what the log takes.
-func (l *evictions) memory() (n int64) {
-	for i := range l.entries {
-		n += 64 + int64(len(l.entries[i].why)) + 4*int64(cap(l.entries[i].traces))
-	}
-	return n
-}
+// memory is what the log takes when it is full. It is counted from the start: else
+// an eviction would free little more than what it adds to the log.
+func (l *evictions) memory() int64 { return 4 * int64(l.max) }
 
 // heldMemory is what cannot be given back without losing spans. s.mu is held.
 func (s *Store) heldMemory() int64 {
@@ -89,10 +85,10 @@ func (r *ring) fitMemory() error {
 	return nil
 }
 
-// crowded reports whether the index of the active segment alone has a 32nd of what
+// crowded reports whether the index of the active segment alone has a 16th of what
 // there is: it is sealed then, so that there are segments to evict, and not too
 // much goes with one.
-func (r *ring) crowded() bool { return r.indexed > r.s.maxMemory/32 }
+func (r *ring) crowded() bool { return r.indexed > r.s.maxMemory/16 }
 
 // accountLocked adds an entry of the index, or with -1 takes it away. s.mu is
 // held.

@@ -54,7 +54,7 @@ func TestMaxMemoryEvictsEarly(t *testing.T) {
 			t.Errorf("stats do not add up: %+v", st)
 		}
 		if ev, ok := s.Evicted(idOf(first)); !ok || !strings.Contains(ev.Why, "MaxMemory, 8 MiB") {
-			t.Errorf("nobody knows why it went: %+v, %v", ev, ok)
+			t.Errorf("nobody knows why it went: %+v, %v; %d spans in %d segments are gone", ev, ok, st.EvictedSpans, st.EvictedSegments)
 		}
 		if _, err := s.Trace(context.Background(), idOf(first)); !errors.Is(err, spanstore.ErrNotFound) {
 			t.Errorf("an evicted trace: got %v; want ErrNotFound", err)
