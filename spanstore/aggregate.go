@@ -78,7 +78,7 @@ func (s *Store) Services(ctx context.Context) ([]string, error) {
 	}
 	set := map[string]bool{}
 	for _, v := range sn.views {
-		for _, name := range v.enc.Services() {
+		for _, name := range v.services {
 			set[strings.Clone(name)] = true
 		}
 	}

@@ -63,6 +63,22 @@ func (c *blockCache) drop(key *blockInfo) {
 	}
 }
 
+// resize bounds the cache anew.
+func (c *blockCache) resize(max int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.max = max; c.bytes > c.max; {
+		c.removeLocked(c.order.Back())
+	}
+}
+
+// size is what the cached blocks take.
+func (c *blockCache) size() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.bytes)
+}
+
 func (c *blockCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Why a trace is kept, as bits that a block has for each of its traces.
@@ -30,43 +28,53 @@ type route struct{ service, name string }
 
 // candidate is what is known of a trace when its segment is to be evicted.
 type candidate struct {
-	id    trace.TraceID
+	fp    uint32 // the trace's fingerprint
 	why   byte
 	was   byte // why it was kept before
 	root  byte // 2: of a root span; 1: of an entry span; 0: of the earliest span
 	route int32
-	spans int32 // in the segment
+	spans int32 // in the segment; not known in a shortlist
 
-	start    int64 // of the span that root tells of, and how long that took
-	duration int64
-	min, max int64
+	duration int64 // of the span that root tells of
+	min, max int64 // of all its spans
 }
 
-// markSlow marks the slowest of each route. A route with too few roots keeps
-// those that it kept before.
-func markSlow(list []candidate, routes int) {
-	byRoute := make([][]int32, routes)
+// markSlow marks the slowest of each route, of which the list has all that come
+// into question. A route with too few roots keeps those that it kept before.
+func markSlow(list []candidate, roots []int) {
+	byRoute := make([][]int32, len(roots))
 	for i := range list {
 		if c := &list[i]; c.root > 0 {
 			byRoute[c.route] = append(byRoute[c.route], int32(i))
 		}
 	}
-	for _, of := range byRoute {
-		if len(of) < slowRoots {
+	for r, of := range byRoute {
+		if roots[r] < slowRoots {
 			for _, i := range of {
 				list[i].why |= list[i].was & keptSlow
 			}
 			continue
 		}
 		slices.SortFunc(of, func(a, b int32) int { return bySlowest(&list[a], &list[b]) })
-		for _, i := range of[:max(1, len(of)/slowShare)] {
+		for _, i := range of[:min(len(of), max(1, roots[r]/slowShare))] {
 			list[i].why |= keptSlow
 		}
 	}
 }
 
 func bySlowest(a, b *candidate) int {
-	return cmp.Or(cmp.Compare(b.duration, a.duration), cmp.Compare(b.start, a.start))
+	return cmp.Or(cmp.Compare(b.duration, a.duration), cmp.Compare(b.min, a.min))
+}
+
+// byWorth puts errors first, the newest first, then the slowest.
+func byWorth(a, b *candidate) int {
+	if c := cmp.Compare(b.why&keptError, a.why&keptError); c != 0 {
+		return c
+	}
+	if a.why&keptError != 0 {
+		return cmp.Compare(b.max, a.max)
+	}
+	return bySlowest(a, b)
 }
 
 // choose returns the traces to keep in bytes, when a span takes each bytes: those
@@ -112,15 +120,7 @@ func choose(list []candidate, routes int, bytes, each float64) (chosen []*candid
 		if len(q) == 0 {
 			continue
 		}
-		slices.SortFunc(q, func(a, b *candidate) int {
-			if c := cmp.Compare(b.why&keptError, a.why&keptError); c != 0 {
-				return c
-			}
-			if a.why&keptError != 0 {
-				return cmp.Compare(b.max, a.max)
-			}
-			return bySlowest(a, b)
-		})
+		slices.SortFunc(q, byWorth)
 		turns = append(turns, turn{route: i, waiting: q})
 	}
 	heap.Init(&turns)

@@ -26,7 +26,9 @@
 //
 // # What is promised
 //
-//  1. The sum of all files in the directory never exceeds Options.MaxBytes.
+//  1. The sum of all files in the directory never exceeds Options.MaxBytes. It is
+//     counted before each commit; the segment that is written may take what the
+//     sealed ones, cut to the pages they use, leave.
 //  2. A span is readable as soon as ExportSpans has returned, or OnEnd of a
 //     Processor, and durable two seconds later, or when Flush has returned nil.
 //  3. What was durable survives a kill of the process at any moment, and is
@@ -46,13 +48,18 @@
 // of them in the segment, at least one. A route is the service and the name of
 // the trace's root, or of its entry span where the root is in another process;
 // what is slow follows from what the route does, there is no threshold to set.
+// What may turn out to be slow is noted while a block is encoded: of each route
+// the slowest twelfth, at most 128 traces of a block that failed or were slow,
+// in turn of their routes.
 //
 // Copies take a tenth of the ring at most. They get it in turn: pinned traces
 // first, parts of traces that are kept already next, and then always a trace of
 // the route that has had the fewest bytes so far, its newest error or else its
 // slowest, so that a route which fails all the time does not push out one that
 // failed once. A trace that takes more than a quarter of that room is not kept
-// unless it is pinned. When the segment with the copies goes they compete again.
+// unless it is pinned. When the segment with the copies goes they compete again;
+// a block of which three quarters are chosen moves on as it is, as long as there
+// is a reason to keep each trace in it.
 //
 // Of a kept trace what the segment has is copied; parts in younger segments
 // follow when those go. Parts that went before are a gap, which
@@ -82,14 +89,23 @@
 // # Cost
 //
 // OnEnd takes a lock for a slice append. Encoding and writing happen in two
-// background goroutines. Memory: up to 16,384 queued spans and 16 full blocks
-// when the disk is slow, a cache of 8 MiB, half a MiB for each lookup under way,
-// and an index of about 5 bytes a trace and half a KiB a block.
+// background goroutines; behind ExportSpans its caller encodes. A block is
+// encoded as soon as it is full, and committed when sixteen wait, or a mebibyte
+// of them, and every 1.8 s with all there is; the open block is then closed when
+// it is at least half full, and else written as it stands and again when it has
+// grown. A transaction writes five pages beside its blocks.
+//
+// Options.MaxMemory bounds the memory: up to 16,384 queued spans, encoded blocks
+// up to 4 MiB that wait when the disk is slow, a cache of up to 8 MiB, half a MiB
+// for each lookup under way, and an index of about 2 bytes a span, 8 where a
+// trace has but one. When the index
+// grows the cache and the queue shrink, and then the oldest segments go before
+// the disk's budget is full. Stats.MemoryBytes says what is held.
 //
 // # Caveats
 //
 // One process at a time writes to a directory. Eviction removes a whole
-// segment, a 16th of the budget (an 8th below 64 MiB). A network file system is
+// segment, a 16th of the budget (an 8th below 32 MiB). A network file system is
 // no place for a memory-mapped database.
 //
 // # On disk

@@ -40,8 +40,9 @@ func (l *evictions) add(e evictedSegment) {
 	}
 }
 
-func (l *evictions) find(id trace.TraceID) (Eviction, bool) {
-	fp := fingerprint(id)
+func (l *evictions) find(id trace.TraceID) (Eviction, bool) { return l.findPrint(fingerprint(id)) }
+
+func (l *evictions) findPrint(fp uint32) (Eviction, bool) {
 	for _, e := range l.entries {
 		if has(e.traces, fp) {
 			return Eviction{When: e.when, Why: e.why, Since: l.since}, true

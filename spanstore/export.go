@@ -12,16 +12,18 @@ import (
 )
 
 const (
-	// queueSpans bounds the spans that wait between OnEnd and the columns: at
-	// 50,000 spans/s about 0.3 s.
+	// queueSpans bounds the spans that wait between OnEnd and the columns, as
+	// Options.MaxMemory does: at 50,000 spans/s about 0.3 s.
 	queueSpans = 16384
 
 	// drainAt wakes the drain early; drainEvery is its slowest pace.
 	drainAt    = 512
 	drainEvery = 200 * time.Millisecond
 
-	// maxWaiting bounds the full blocks that wait for the disk, in memory.
-	maxWaiting = 16
+	// maxWaiting and maxWaitingBytes bound the full blocks that wait for the
+	// disk, encoded, in memory.
+	maxWaiting      = 4 * commitBlocks
+	maxWaitingBytes = 4 << 20
 
 	// patience is how long ExportSpans waits for a slow but working disk.
 	patience = time.Second
@@ -52,6 +54,7 @@ type spanQueue struct {
 	mu     sync.Mutex // guards the rest
 	spans  []sdktrace.ReadOnlySpan
 	spare  []sdktrace.ReadOnlySpan
+	most   int // spans that may wait
 	closed bool
 	wake   chan struct{}
 
@@ -61,7 +64,7 @@ type spanQueue struct {
 	taking sync.Mutex
 }
 
-func (q *spanQueue) init() { q.wake = make(chan struct{}, 1) }
+func (q *spanQueue) init() { q.wake, q.most = make(chan struct{}, 1), queueSpans }
 
 func (q *spanQueue) push(span sdktrace.ReadOnlySpan, c *counters) {
 	q.mu.Lock()
@@ -70,7 +73,7 @@ func (q *spanQueue) push(span sdktrace.ReadOnlySpan, c *counters) {
 		q.mu.Unlock()
 		c.droppedClosed.Add(1)
 		return
-	case len(q.spans) >= queueSpans:
+	case len(q.spans) >= q.most:
 		q.mu.Unlock()
 		c.droppedQueue.Add(1)
 		return
@@ -191,7 +194,7 @@ func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpa
 		if i >= warm {
 			warm = i + s.open.enc.Warm(spans[i:])
 		}
-		if s.open.isFull(s.layout) && !s.closeOpen() {
+		if s.open.isFull(s.layout) && !s.handOver() {
 			return spans[i:], nil
 		}
 		if span == nil {
@@ -206,28 +209,40 @@ func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpa
 		s.counts.clipped.Add(int64(s.open.enc.Clipped() - clipped))
 	}
 	if s.open.isFull(s.layout) {
-		s.closeOpen()
+		s.handOver()
 	}
 	return nil, nil
 }
 
-// closeOpen hands the open block to the writer and begins another, unless too
-// many wait already. s.mu is held.
-func (s *Store) closeOpen() bool {
-	s.wakeWriter()
-	if len(s.full) >= maxWaiting {
-		return false
+// handOver closes the open block, unless too many wait already, and wakes the
+// writer when a group of them does. s.mu is held.
+func (s *Store) handOver() bool {
+	room := s.mayWait()
+	if room {
+		s.closeOpen()
 	}
-	s.full = append(s.full, s.open)
-	s.open = s.newPending()
-	return true
+	if !room || s.groupWaits() || s.unreported != nil {
+		s.wakeWriter()
+	}
+	return room
+}
+
+// mayWait reports whether one more block may wait for the disk. s.mu is held.
+func (s *Store) mayWait() bool {
+	return len(s.full) < maxWaiting && s.fullBytes < min(maxWaitingBytes, s.maxMemory/8)
+}
+
+// groupWaits reports whether as many blocks wait as one transaction should have.
+// s.mu is held.
+func (s *Store) groupWaits() bool {
+	return len(s.full) >= commitBlocks || s.fullBytes >= min(commitBytes, s.layout.segmentMax/8)
 }
 
 // waitForRoom waits until the writer has taken a block. It gives up when the
 // disk is failing, the store closes, or it is late.
 func (s *Store) waitForRoom(ctx context.Context, late <-chan time.Time) bool {
 	s.mu.Lock()
-	room, free, bad := s.room, len(s.full) < maxWaiting, s.failed != nil || s.closed
+	room, free, bad := s.room, s.mayWait(), s.failed != nil || s.closed
 	s.mu.Unlock()
 	if free || bad {
 		return free

@@ -90,6 +90,7 @@ type floorFile struct {
 	s            *Store // for its codec and limits
 	enc          *block.Encoder
 	f            *os.File
+	buf          []byte
 	bytes, spans int64
 }
 
@@ -117,7 +118,8 @@ func (f *floorFile) write(b *testing.B, spans []sdktrace.ReadOnlySpan) {
 		for _, s := range spans[n : n+blockSpans] {
 			f.enc.Add(s)
 		}
-		e := f.s.encodeBlock(uint64(n), f.enc)
+		e := f.s.packBlock(uint64(n), f.enc, f.buf[:0])
+		f.buf = e.data
 		for _, part := range [][]byte{e.summary, e.data} {
 			if _, err := f.f.Write(part); err != nil {
 				b.Fatal(err)

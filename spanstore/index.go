@@ -134,6 +134,7 @@ func (s *Store) addInfo(info *blockInfo) {
 	if !found {
 		s.infos = slices.Insert(s.infos, i, info)
 		s.index.put(info)
+		s.accountLocked(1, info)
 		s.listed = nil
 		return
 	}
@@ -152,6 +153,8 @@ func (s *Store) addInfo(info *blockInfo) {
 
 // replaceInfo puts another version in the place of the block at i. s.mu is held.
 func (s *Store) replaceInfo(i int, info *blockInfo) {
+	s.accountLocked(-1, s.infos[i])
+	s.accountLocked(1, info)
 	s.infos[i] = info
 	s.index.put(info)
 	s.listed = nil
@@ -165,6 +168,7 @@ func (s *Store) dropInfos(gone func(*blockInfo) bool) {
 		}
 		s.cache.drop(b)
 		s.index.drop(b)
+		s.accountLocked(-1, b)
 		return true
 	})
 	s.listed = nil

@@ -16,7 +16,7 @@ func TestTraceIndex(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := &Store{cache: newBlockCache(1 << 10)}
-	segs := []segment{newMemSegment(1, 0), newMemSegment(2, 0), newMemSegment(3, 0)}
+	segs := []segment{newMemSegment(1), newMemSegment(2), newMemSegment(3)}
 	model := map[uint64]*blockInfo{} // by number
 	few := func() uint32 { return uint32(r.IntN(200)) * 0x01234567 }
 	for step := range 5000 {

@@ -40,6 +40,9 @@ func (r *ring) load() error {
 	if age := r.s.opts.MaxAge; age > 0 {
 		r.expireKept(time.Now().Add(-age), fmt.Sprintf("it was older than %v", age))
 	}
+	if err := r.fitMemory(); err != nil {
+		return errors.Join(err, r.close())
+	}
 	r.loaded = true
 	r.publish()
 	return nil
@@ -120,7 +123,7 @@ func (r *ring) readSegment(num uint64, newest bool) (f foundSegment) {
 			return err
 		}
 		f.written = newest && f.file.Size() <= r.s.layout.segmentMax
-		f.seg, err = openSegment(path, num, r.s.layout.segmentMax, f.written)
+		f.seg, err = openSegment(path, num, r.s.layout.segmentMost(), f.written)
 		return err
 	})
 	if f.err != nil {

@@ -17,6 +17,13 @@ const (
 	// MinMaxBytes is the least MaxBytes that Open accepts: eight segments, each
 	// with room for a few blocks of full-sized spans.
 	MinMaxBytes = 4 << 20
+
+	// DefaultMaxMemory is Options.MaxMemory when that is zero.
+	DefaultMaxMemory = 32 << 20
+
+	// MinMaxMemory is the least MaxMemory that Open accepts: twice what the store
+	// needs before it holds anything.
+	MinMaxMemory = 8 << 20
 )
 
 // Options configure a Store. Nil and the zero value mean the defaults.
@@ -25,6 +32,16 @@ type Options struct {
 	// the encoded bytes in memory. The oldest spans make room for new ones.
 	// Zero means DefaultMaxBytes; less than MinMaxBytes is refused.
 	MaxBytes int64
+
+	// MaxMemory bounds what the store holds in memory, as far as it is counted:
+	// the index (about 2 bytes a span, 8 for traces of one span), the log of
+	// evictions, the cache of decoded blocks, encoded blocks and copies that wait
+	// for the disk, queued spans at 1 KiB each, and 4 MiB for encoders and codecs.
+	// Not counted are what a query takes while it runs, the pages of files that the
+	// system maps, and with Open("") the ring. As the index grows the cache and the
+	// queue shrink; then the oldest segments are evicted before their time.
+	// Zero means DefaultMaxMemory; less than MinMaxMemory is refused.
+	MaxMemory int64
 
 	// MaxAge removes spans that ended longer ago, a whole segment at a time, so
 	// some live a little longer. Zero keeps them until MaxBytes is reached.
@@ -54,10 +71,21 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+func (o *Options) maxMemory() (int64, error) {
+	switch {
+	case o.MaxMemory == 0:
+		return DefaultMaxMemory, nil
+	case o.MaxMemory < MinMaxMemory:
+		return 0, fmt.Errorf("Options.MaxMemory is %d; it must be at least %d (%d MiB), or 0 for the default of %d MiB",
+			o.MaxMemory, int64(MinMaxMemory), MinMaxMemory>>20, DefaultMaxMemory>>20)
+	}
+	return o.MaxMemory, nil
+}
+
 // layout is what follows from MaxBytes.
 type layout struct {
 	segments   int
-	segmentMax int64 // bytes of one segment file, never exceeded
+	segmentMax int64 // bytes of one segment file, on average
 	blockMax   int   // a block is closed when it may have reached this
 	limits     block.Limits
 }
@@ -72,6 +100,12 @@ const (
 	reserveBytes = 64 << 10
 )
 
+// segmentMost is what the active segment may take while the others leave so much
+// of the budget: the growth step at its end and the pages that a commit reserves
+// and mostly does not use are given back when it is sealed, so that sealed
+// segments have segmentMax on average.
+func (l layout) segmentMost() int64 { return l.segmentMax + growthStep(l.segmentMax) + 28*pageSize }
+
 func (o *Options) layout() (layout, error) {
 	maxBytes := o.MaxBytes
 	if maxBytes == 0 {
@@ -85,9 +119,9 @@ func (o *Options) layout() (layout, error) {
 		return layout{}, fmt.Errorf("Options.MaxAge is %v; it must be positive, or 0 for no limit", o.MaxAge)
 	}
 	// More segments keep more of the budget live, fewer leave larger ones: 16
-	// where a segment then still has 4 MiB.
+	// where a segment then still has 2 MiB.
 	l := layout{segments: 16}
-	if maxBytes/16 < 4<<20 {
+	if maxBytes/16 < 2<<20 {
 		l.segments = 8
 	}
 	l.segmentMax = (maxBytes - reserveBytes) / int64(l.segments) &^ (pageSize - 1)

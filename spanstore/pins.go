@@ -48,7 +48,7 @@ func (s *Store) Pin(ctx context.Context, id trace.TraceID) error {
 		ids = map[trace.TraceID]struct{}{}
 	}
 	if len(ids) >= MaxPins {
-		maps.DeleteFunc(ids, func(id trace.TraceID, _ struct{}) bool { return !s.mayHold(fingerprint(id)) })
+		maps.DeleteFunc(ids, func(id trace.TraceID, _ struct{}) bool { return !s.mayHold(id) })
 	}
 	if len(ids) >= MaxPins {
 		return fmt.Errorf("pin trace %s: %d traces are pinned already: unpin one first", id, len(ids))
@@ -78,19 +78,10 @@ func (s *Store) Unpin(_ context.Context, id trace.TraceID) error {
 	return nil
 }
 
-// mayHold reports whether any block may hold a trace. What is still in memory
-// may hold everything. s.mu is held.
-func (s *Store) mayHold(fp uint32) bool {
-	inMemory := func(p *pendingBlock) bool {
-		for t := range p.enc.Traces() {
-			if fingerprint(p.enc.TraceID(t)) == fp {
-				return true
-			}
-		}
-		return false
-	}
-	return inMemory(s.open) || slices.ContainsFunc(s.full, inMemory) ||
-		len(s.index.find(fp)) > 0
+// mayHold reports whether any block may hold a trace. s.mu is held.
+func (s *Store) mayHold(id trace.TraceID) bool {
+	return slices.ContainsFunc(s.pending(), func(p *pendingBlock) bool { return p.mayHold(id) }) ||
+		len(s.index.find(fingerprint(id))) > 0
 }
 
 const pinsVersion = 1

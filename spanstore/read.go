@@ -32,8 +32,8 @@ type snapshot struct {
 func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	return s.snapshotWith(ctx, func(sn *snapshot) {
 		for _, p := range s.pending() {
-			if p.enc.Len() > 0 {
-				sn.views = append(sn.views, p.read(p == s.open))
+			if p.len() > 0 {
+				sn.views = append(sn.views, p.read(s.codec))
 			}
 		}
 		sn.infos = s.committedOnly(s.lists().spans)
@@ -45,8 +45,8 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 func (s *Store) snapshotOf(ctx context.Context, id trace.TraceID) (sn *snapshot, gap Eviction, gaps bool, err error) {
 	sn, err = s.snapshotWith(ctx, func(sn *snapshot) {
 		for _, p := range s.pending() {
-			if p.holds(id) {
-				sn.views = append(sn.views, p.read(p == s.open))
+			if p.mayHold(id) {
+				sn.views = append(sn.views, p.read(s.codec))
 			}
 		}
 		fp := fingerprint(id)
@@ -93,7 +93,7 @@ func (s *Store) committedOnly(infos []*blockInfo) []*blockInfo {
 		infos = slices.Delete(infos, i, i+1)
 	}
 	for _, p := range s.pending() {
-		if p.enc.Len() > 0 { // an empty one has no number yet that others see
+		if p.len() > 0 { // an empty one has no number yet that others see
 			drop(p.seq)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
 // ErrReadOnly is returned by ExportSpans and AddUsage of a store that was opened
@@ -24,7 +26,7 @@ func (s *Store) openReadOnly() error {
 	if err := s.Refresh(); err != nil {
 		return err
 	}
-	s.open = s.newPending() // stays empty
+	s.open = s.newPending(block.NewEncoder(s.layout.limits)) // stays empty
 	return nil
 }
 
@@ -146,14 +148,14 @@ func readFileSegment(path string, num uint64) (_ *fileSegment, infos []*blockInf
 	return seg, c.infos, c.log, nil
 }
 
-func (s *fileSegment) number() uint64         { return s.num }
-func (s *fileSegment) size() int64            { return s.file.Size() }
-func (s *fileSegment) room(*commit) bool      { return false }
-func (s *fileSegment) fitsEmpty(*commit) bool { return false }
-func (s *fileSegment) commit(*commit) error   { return ErrReadOnly }
-func (s *fileSegment) seal() error            { return nil }
-func (s *fileSegment) close() error           { return s.closeAs(ErrClosed) }
-func (s *fileSegment) remove() error          { return s.closeAs(errGone) }
+func (s *fileSegment) number() uint64                { return s.num }
+func (s *fileSegment) size() int64                   { return s.file.Size() }
+func (s *fileSegment) room(*commit, int64) bool      { return false }
+func (s *fileSegment) fitsEmpty(*commit, int64) bool { return false }
+func (s *fileSegment) commit(*commit) error          { return ErrReadOnly }
+func (s *fileSegment) seal() error                   { return nil }
+func (s *fileSegment) close() error                  { return s.closeAs(ErrClosed) }
+func (s *fileSegment) remove() error                 { return s.closeAs(errGone) }
 
 func (s *fileSegment) closeAs(reason error) error {
 	s.mu.Lock()

@@ -89,7 +89,7 @@ func (s *Store) around(num uint64, wrecks []wreckFile) (below, above uint64, tak
 
 // need is about how large a segment with the finds becomes.
 func (w *wreck) need() int64 {
-	n := 16*pageSize + int64(len(w.log)) + growthStep(w.s.layout.segmentMax)
+	n := 16*pageSize + int64(len(w.log)) + growthStep(w.s.layout.segmentMost())
 	for _, f := range w.finds {
 		n += w.needOf(f)
 	}

@@ -34,6 +34,8 @@ type ring struct {
 	kept      []encodedBlock
 	keptTimes intervals // when the traces ran that were kept last
 	pinsSaved uint64
+	indexed   int64             // what the active segment's part of the index takes
+	copiers   [2]*block.Encoder // for kept traces; made when first needed
 }
 
 // sealedSegment is a segment that is no longer written, and since when.
@@ -67,20 +69,23 @@ func (r *ring) commit(blocks []encodedBlock, lost map[uint64]bool) error {
 // commitSome commits as many blocks as the active segment has room for, in a new
 // one when it has room for none.
 func (r *ring) commitSome(blocks []encodedBlock, lost map[uint64]bool) (int, error) {
-	if r.active == nil {
+	if r.active == nil || r.crowded() {
 		if err := r.rotate(); err != nil {
 			return 0, err
 		}
+	}
+	if err := r.fitMemory(); err != nil {
+		return 0, err
 	}
 	if err := r.commitKept(); err != nil {
 		return 0, err
 	}
 	for n := len(blocks); n > 0; n-- {
-		if c := r.fill(blocks[:n]); r.active.room(c) {
+		if c := r.fill(blocks[:n]); r.active.room(c, r.limit()) {
 			return n, r.commitOne(c)
 		}
 	}
-	if c := r.fill(blocks[:1]); !r.active.fitsEmpty(c) {
+	if c := r.fill(blocks[:1]); !r.active.fitsEmpty(c, r.s.layout.segmentMax) {
 		// Limits keep blocks far below a segment. Should one be larger all the
 		// same, it must not cost the ring a segment, nor stop what comes after.
 		lost[blocks[0].info.seq] = true
@@ -143,7 +148,7 @@ func (r *ring) commitLog() error {
 	if r.logged && !r.unsavedPins() {
 		return nil
 	}
-	if c := r.fill(nil); r.active.room(c) {
+	if c := r.fill(nil); r.active.room(c, r.limit()) {
 		return r.commitOne(c)
 	}
 	return r.rotate()
@@ -172,6 +177,7 @@ func (r *ring) index(blocks []encodedBlock) {
 	defer s.mu.Unlock()
 	for _, b := range blocks {
 		b.info.seg = r.active
+		r.indexed += b.info.memory()
 		s.addInfo(b.info)
 	}
 }
@@ -198,21 +204,25 @@ func (r *ring) rotate() error {
 		return err
 	}
 	r.next++
-	r.active, r.since, r.begun, r.logged, r.pinsSaved = seg, time.Now(), false, true, 0
+	r.active, r.since, r.begun, r.logged, r.pinsSaved, r.indexed = seg, time.Now(), false, true, 0, 0
 	return r.commitKept()
 }
 
 func (r *ring) create(num uint64) (segment, error) {
 	if r.s.dir == "" {
-		return newMemSegment(num, r.s.layout.segmentMax), nil
+		return newMemSegment(num), nil
 	}
 	path := segmentPath(r.s.dir, num)
-	seg, err := createSegment(path, num, r.s.layout.segmentMax, r.log())
+	seg, err := createSegment(path, num, r.s.layout.segmentMost(), r.log())
 	if err != nil {
 		return nil, fmt.Errorf("begin segment %s: %w", path, err)
 	}
 	return seg, nil
 }
+
+// limit is what the active segment may take: all that the others leave of the
+// budget, but no more than segmentMost.
+func (r *ring) limit() int64 { return min(r.s.layout.segmentMost(), r.budget()-r.sealedBytes()) }
 
 // budget is what all segments together may take.
 func (r *ring) budget() int64 { return r.s.layout.segmentMax * int64(r.s.layout.segments) }
@@ -372,7 +382,7 @@ func (r *ring) expire(now time.Time) error {
 		return nil
 	}
 	r.s.mu.Lock()
-	if r.s.open.enc.Len() > 0 && now.Sub(r.s.open.since) > r.share() {
+	if r.s.open.enc.Len() > 0 && now.Sub(r.s.open.since) > r.share() && r.s.mayWait() {
 		r.s.closeOpen()
 	}
 	r.s.mu.Unlock()
@@ -434,7 +444,9 @@ func (r *ring) publish() {
 	}
 	r.s.mu.Lock()
 	r.s.sizes = z
+	r.s.copyBytes = r.copiesWaiting()
 	r.s.mu.Unlock()
+	r.s.shareMemory()
 	r.s.countKept()
 }
 

@@ -130,7 +130,7 @@ func (r *ring) salvage(wf wreckFile) (*wreck, error) {
 		return nil, err
 	}
 	defer os.Remove(tmp) // nothing is there any more after the rename
-	if err := w.build(tmp, r.s.layout.segmentMax, room); err != nil {
+	if err := w.build(tmp, r.s.layout.segmentMost(), room); err != nil {
 		return nil, err
 	}
 	f.Close() // Windows does not replace a file that is open

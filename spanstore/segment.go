@@ -16,12 +16,12 @@ type segment interface {
 	// size is what the segment counts towards the budget, in bytes.
 	size() int64
 
-	// room reports whether a commit of c is sure to stay within the segment's
-	// bytes.
-	room(c *commit) bool
+	// room reports whether the segment is sure to have at most limit bytes after
+	// a commit of c.
+	room(c *commit, limit int64) bool
 
 	// fitsEmpty reports the same of a segment in which nothing is yet.
-	fitsEmpty(c *commit) bool
+	fitsEmpty(c *commit, limit int64) bool
 
 	// commit makes all of c durable, or none of it.
 	commit(c *commit) error
@@ -68,8 +68,7 @@ var errGone = errors.New("segment is gone")
 
 // memSegment is a segment of a ring in memory.
 type memSegment struct {
-	num   uint64
-	limit int64
+	num uint64
 
 	mu     sync.RWMutex // guards the rest
 	blocks map[uint64][]byte
@@ -77,8 +76,8 @@ type memSegment struct {
 	gone   error // why there are no blocks any more
 }
 
-func newMemSegment(num uint64, limit int64) *memSegment {
-	return &memSegment{num: num, limit: limit, blocks: map[uint64][]byte{}}
+func newMemSegment(num uint64) *memSegment {
+	return &memSegment{num: num, blocks: map[uint64][]byte{}}
 }
 
 func (s *memSegment) number() uint64 { return s.num }
@@ -92,8 +91,8 @@ func (s *memSegment) size() int64 {
 	return s.bytes
 }
 
-func (s *memSegment) room(c *commit) bool      { return s.size()+c.bytes() <= s.limit }
-func (s *memSegment) fitsEmpty(c *commit) bool { return c.bytes() <= s.limit }
+func (s *memSegment) room(c *commit, limit int64) bool      { return s.size()+c.bytes() <= limit }
+func (s *memSegment) fitsEmpty(c *commit, limit int64) bool { return c.bytes() <= limit }
 
 func (s *memSegment) commit(c *commit) error {
 	s.mu.Lock()

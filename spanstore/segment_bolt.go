@@ -229,17 +229,19 @@ func (s *boltSegment) measure(db *bbolt.DB) error {
 func (s *boltSegment) number() uint64 { return s.num }
 func (s *boltSegment) size() int64    { return s.bytes.Load() }
 
-func (s *boltSegment) room(c *commit) bool      { return s.roomFrom(s.high, c) }
-func (s *boltSegment) fitsEmpty(c *commit) bool { return s.roomFrom(16*pageSize, c) }
+func (s *boltSegment) room(c *commit, limit int64) bool { return s.roomFrom(s.high, c) <= limit }
+func (s *boltSegment) fitsEmpty(c *commit, limit int64) bool {
+	return s.roomFrom(16*pageSize, c) <= limit
+}
 
-// roomFrom reports whether a commit is sure to stay within the limit when the
-// pages up to high are in use. It counts the worst case: all values in fresh
+// roomFrom returns what the file has at most after a commit when the pages up to
+// high are in use. It counts the worst case: all values in fresh
 // pages; four more pages a block for its bucket, its leaf's header and the
 // branches to it; 24 for the other buckets and the path to the root; the free
 // list at its longest, 8 bytes a page, twice; and the file's growth step.
-func (s *boltSegment) roomFrom(high int64, c *commit) bool {
+func (s *boltSegment) roomFrom(high int64, c *commit) int64 {
 	pages := 24 + c.bytes()/pageSize + 1 + 4*int64(len(c.blocks)) + 2*(s.limit/pageSize/512)
-	return high+pages*pageSize+s.alloc <= s.limit
+	return high + pages*pageSize + s.alloc
 }
 
 func (s *boltSegment) commit(c *commit) error {
@@ -365,7 +367,24 @@ func (s *boltSegment) seal() error {
 		return err
 	}
 	s.db = nil
+	if err := s.cutToSize(); err != nil {
+		return errors.Join(err, s.open(false, nil))
+	}
 	return s.open(false, nil)
+}
+
+// cutToSize gives back the growth step at the file's end, so that the next
+// segment can have it. The file is closed.
+func (s *boltSegment) cutToSize() error {
+	if s.high == 0 || s.high >= s.bytes.Load() {
+		return nil
+	}
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	s.bytes.Store(s.high) // before the file is shorter than what is known of it
+	return errors.Join(f.Truncate(s.high), f.Sync(), f.Close())
 }
 
 // reopen makes up for a seal whose second half failed.

@@ -23,6 +23,10 @@ type Stats struct {
 	MaxBytes, Bytes, DamagedBytes int64
 	Segments                      int
 
+	// MaxMemory is the bound on what the store holds in memory, MemoryBytes what
+	// it does hold, as Options.MaxMemory counts it.
+	MaxMemory, MemoryBytes int64
+
 	// Accepted spans came in since Open; of them Durable are on disk (or, in
 	// memory, in the ring). Queued still wait to be accepted.
 	Accepted, Durable, Queued int64
@@ -84,6 +88,7 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addHeld(&st)
+	st.MaxMemory, st.MemoryBytes = s.maxMemory, s.memory()
 	st.KeptTraces = s.keptTraces
 	st.Segments, st.Bytes, st.DamagedBytes = s.sizes.segments, s.sizes.bytes, s.sizes.damaged
 	if s.failed != nil {
@@ -105,8 +110,7 @@ func (s *Store) addHeld(st *Stats) {
 	}
 	inMemory := map[uint64]bool{}
 	for _, p := range append(s.full[:len(s.full):len(s.full)], s.open) {
-		least, _ := p.enc.Bounds()
-		hold(p.enc.Len(), least)
+		hold(p.len(), p.least())
 		inMemory[p.seq] = true
 	}
 	for _, info := range s.infos {

@@ -45,12 +45,17 @@ type Store struct {
 	counts  counters
 	queue   spanQueue
 
-	redactor *redactor // nil when nothing is redacted
+	maxMemory int64     // Options.MaxMemory or its default
+	redactor  *redactor // nil when nothing is redacted
 
 	mu         sync.Mutex      // guards what follows
 	open       *pendingBlock   // takes spans
 	full       []*pendingBlock // wait for the writer, oldest first
-	spare      []*block.Encoder
+	fullBytes  int64           // of full, encoded
+	copyBytes  int64           // of copies of kept traces that wait for room
+	indexBytes int64           // see memory.go
+	buffers    [][]byte        // for encoded blocks, empty
+	unreported error           // why a block was lost, for the writer to tell
 	usage      []*pendingUsage
 	infos      []*blockInfo // committed blocks, in the order of their numbers
 	index      traceIndex   // of infos
@@ -68,7 +73,8 @@ type Store struct {
 	refreshMu sync.Mutex // held by Refresh, which has the ring of a store without a writer
 	skipped   []string   // damaged segments that a store without a writer left out; guarded by mu
 
-	ring ring // the writer's, except for what it says otherwise
+	ring   ring    // the writer's, except for what it says otherwise
+	lister *lister // the writer's
 
 	wake    chan struct{}
 	flushes chan flushRequest
@@ -112,7 +118,7 @@ func Open(dir string, o *Options) (*Store, error) {
 
 func open(dir string, o *Options) (_ *Store, err error) {
 	s := &Store{
-		dir: dir, cache: newBlockCache(cacheBytes),
+		dir: dir, cache: newBlockCache(cacheBytes), lister: newLister(),
 		room: make(chan struct{}), wake: make(chan struct{}, 1),
 		flushes: make(chan flushRequest), calls: make(chan func()), stop: make(chan struct{}),
 		reported: map[string]bool{},
@@ -123,10 +129,13 @@ func open(dir string, o *Options) (_ *Store, err error) {
 	if s.layout, err = s.opts.layout(); err != nil {
 		return nil, err
 	}
+	if s.maxMemory, err = s.opts.maxMemory(); err != nil {
+		return nil, err
+	}
 	if s.codec, err = block.NewCodec(); err != nil {
 		return nil, err
 	}
-	s.gone.max = int(s.layout.segmentMax / 64)
+	s.gone.max = int(min(s.layout.segmentMax/64, s.maxMemory/64))
 	s.queue.init()
 	if s.opts.Redact != nil {
 		s.redactor = &redactor{s: s, resources: map[*resource.Resource]*resource.Resource{}}
@@ -147,7 +156,7 @@ func open(dir string, o *Options) (_ *Store, err error) {
 			return nil, err
 		}
 	}
-	s.open = s.newPending()
+	s.open = s.newPending(block.NewEncoder(s.layout.limits))
 	s.stopped.Go(s.write)
 	s.stopped.Go(s.drain)
 	return s, nil

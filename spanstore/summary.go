@@ -32,6 +32,8 @@ type blockInfo struct {
 
 	seg segment // where it is; set when it is committed or loaded
 
+	short packedList // of spans that this process encoded; never changed
+
 	// older is the block's shorter version in an older segment, which readers
 	// fall back on should this one turn out to be damaged; mostly nil.
 	older *blockInfo

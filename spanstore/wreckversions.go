@@ -38,7 +38,7 @@ func (w *wreck) elsewhere(f *find) bool {
 	infos := slices.Clone(w.s.infos)
 	var views []*openView
 	for _, p := range w.s.pending() {
-		views = append(views, p.read(true))
+		views = append(views, p.read(w.s.codec))
 	}
 	w.s.mu.Unlock()
 	infos = slices.DeleteFunc(infos, func(o *blockInfo) bool { return o.seg.number() == w.num || !related(o, f.info) })

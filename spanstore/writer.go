@@ -8,9 +8,18 @@ import (
 	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
-// commitBlocks is how many full blocks go into one transaction, at most: with
-// that many the two fdatasyncs of a commit cost next to nothing per span.
-const commitBlocks = 16
+// So many full blocks, or bytes of them, are committed together, unless two
+// seconds are over before: the two fdatasyncs of a commit and the five pages
+// beside the blocks then cost next to nothing per span.
+const (
+	commitBlocks = 16
+	commitBytes  = 1 << 20
+)
+
+// closeAt is how many spans the open block must have for the writer to close it
+// when it commits what there is: a smaller one is written as it stands and
+// written again when it has grown.
+const closeAt = blockSpans / 2
 
 // A failing disk is left alone for retryFirst, then less and less often.
 const (
@@ -26,6 +35,7 @@ type batch struct {
 	// unfinished is a copy of the block that still takes spans, of.
 	unfinished *block.Encoder
 	of         *pendingBlock
+	buf        []byte // to encode it into
 
 	// lost are the numbers of blocks that turned out not to be storable.
 	lost map[uint64]bool
@@ -45,6 +55,7 @@ func (s *Store) write() {
 		case <-t.C:
 			s.takeQueued()
 			s.ring.tidy(time.Now())
+			s.closeLarge()
 		case <-s.wake:
 			all = false
 		case req = <-s.flushes:
@@ -79,13 +90,14 @@ func (s *Store) writeLast() {
 	defer s.mu.Unlock()
 	lost := s.open.enc.Len() - s.open.committed
 	for _, p := range s.full {
-		lost += p.enc.Len() - p.committed
+		lost += p.len() - p.committed
 	}
 	s.counts.droppedDisk.Add(int64(lost))
 }
 
 // writeOut commits what waits, and with all the unfinished block as it stands.
 func (s *Store) writeOut(all bool) error {
+	s.tellUnreported()
 	for {
 		b := s.nextBatch(all)
 		if b.empty() {
@@ -104,42 +116,62 @@ func (s *Store) writeOut(all bool) error {
 	}
 }
 
+// closeLarge closes the open block when it is large enough to stay as it is.
+func (s *Store) closeLarge() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open.enc.Len() >= closeAt && s.mayWait() {
+		s.closeOpen()
+	}
+}
+
+// tellUnreported reports what went wrong under s.mu, where no code of others may
+// run.
+func (s *Store) tellUnreported() {
+	s.mu.Lock()
+	err := s.unreported
+	s.unreported = nil
+	s.mu.Unlock()
+	if err != nil {
+		s.report("encode", err)
+	}
+}
+
 func (s *Store) nextBatch(all bool) *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := &batch{full: slices.Clone(s.full[:min(len(s.full), commitBlocks)]), lost: map[uint64]bool{}}
-	if !all && len(b.full) == 0 {
-		return b
+	if !all && !s.groupWaits() {
+		return &batch{}
 	}
 	b.usage = slices.Clone(s.usage)
 	if n := s.open.enc.Len(); all && len(b.full) < commitBlocks && n > s.open.committed {
-		b.of, b.unfinished = s.open, s.open.read(true).enc
+		b.of, b.unfinished, b.buf = s.open, s.open.read(s.codec).enc, s.buffer()
 	}
 	return b
 }
 
-// encode turns a batch into blocks for the ring. One that cannot be encoded is
-// lost; it must not stop all others.
+// encode turns a batch into blocks for the ring. An unfinished one that cannot be
+// encoded is lost; it must not stop all others.
 func (s *Store) encode(b *batch) []encodedBlock {
 	var out []encodedBlock
-	add := func(seq uint64, enc *block.Encoder) {
-		err := guard(func() error {
-			out = append(out, s.encodeBlock(seq, enc))
-			return nil
-		})
-		if err != nil {
-			b.lost[seq] = true
-			s.report("encode", fmt.Errorf("a block of %d spans is dropped: %w", enc.Len(), err))
-		}
-	}
 	for _, p := range b.full {
-		add(p.seq, p.enc)
+		out = append(out, p.ready)
 	}
 	for _, u := range b.usage {
 		out = append(out, encodedBlock{info: u.info, summary: u.info.encode(), data: u.data})
 	}
-	if b.unfinished != nil {
-		add(b.of.seq, b.unfinished)
+	if b.unfinished == nil {
+		return out
+	}
+	err := guard(func() error {
+		out = append(out, s.encodeBlock(b.of.seq, b.unfinished, b.buf))
+		b.buf = out[len(out)-1].data
+		return nil
+	})
+	if err != nil {
+		b.lost[b.of.seq] = true
+		s.report("encode", fmt.Errorf("a block of %d spans is dropped: %w", b.unfinished.Len(), err))
 	}
 	return out
 }
@@ -162,17 +194,21 @@ func (s *Store) settle(b *batch, err error) {
 		}
 	}
 	for _, p := range b.full {
-		count(p, p.enc.Len())
+		count(p, p.len())
+		s.fullBytes -= int64(len(p.ready.data))
 		s.recycle(p)
 	}
 	s.full = slices.Delete(s.full, 0, len(b.full))
 	s.usage = slices.Delete(s.usage, 0, len(b.usage))
 	if b.unfinished != nil {
+		if cap(b.buf) <= largeBuffer && len(s.buffers) < maxBuffers {
+			s.buffers = append(s.buffers, b.buf[:0])
+		}
 		count(b.of, b.unfinished.Len())
 		b.of.committed = b.unfinished.Len()
 		if b.lost[b.of.seq] && s.open == b.of {
 			s.counts.droppedBroken.Add(int64(b.of.enc.Len() - b.of.committed))
-			s.open = s.newPending()
+			s.open = s.newPending(block.NewEncoder(s.layout.limits))
 		}
 	}
 	close(s.room)
