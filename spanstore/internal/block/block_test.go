@@ -191,8 +191,8 @@ func TestUsageComesBackEqual(t *testing.T) {
 			{Start: 100, Length: 10, Values: map[string]int64{}},
 			{Start: 110, Length: 11, Values: map[string]int64{"run_delay_ns": math.MaxInt64, "runnable": -3}},
 		},
-		Frames:  []block.Frame{{Func: "main.a", File: "a.go", Line: 3}, {Func: "main.b", File: "b.go", Line: 9}},
-		Stacks:  [][]uint32{{0, 1}, {1}, {}},
+		Frames: []block.Frame{{Func: "main.a", File: "a.go", Line: 3}, {Func: "main.b", File: "b.go", Line: 9}},
+		Stacks: [][]uint32{{0, 1}, {1}, {}},
 	}
 	for range 20 {
 		want.Records = append(want.Records, block.UsageRecord{TraceID: g.TraceID(), SpanID: g.SpanID(), Samples: 3, CPU: 30, LateSamples: 1,
