@@ -40,7 +40,7 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 	t := tally{spans: spans}
 	usage := map[spanKey64]*spanstore.Usage{}
 	places := map[place]int{}
-	frames := frameTable{maxDepth: maxDepth, known: map[string][]spanstore.Frame{}}
+	frames := stackTable{maxDepth: maxDepth, known: map[string][]spanstore.Frame{}}
 	for i, s := range prof.Sample {
 		n := s.Value[0]
 		t.samples += n
@@ -101,8 +101,8 @@ func label(s *profile.Sample, key string) string {
 	return ""
 }
 
-// frameTable turns samples into stacks, equal ones into one and the same.
-type frameTable struct {
+// stackTable turns samples into stacks, equal ones into one and the same.
+type stackTable struct {
 	maxDepth int
 	known    map[string][]spanstore.Frame
 	key      []byte
@@ -110,7 +110,7 @@ type frameTable struct {
 
 // of returns the frames of s from the leaf on, inlined calls unfolded, and at
 // most maxDepth of them.
-func (t *frameTable) of(s *profile.Sample) []spanstore.Frame {
+func (t *stackTable) of(s *profile.Sample) []spanstore.Frame {
 	t.key = t.key[:0]
 	for _, l := range s.Location {
 		t.key = binary.LittleEndian.AppendUint64(t.key, l.ID)

@@ -29,6 +29,10 @@ type Options struct {
 	// windows of 250 ms up to 10 %. It wins over a shorter Window.
 	MinWindow time.Duration
 
+	// Labels says which spans get CPU time of their own; the default is every
+	// span. With LabelRoots a request costs less; see the package's Cost.
+	Labels Labels
+
 	// MaxLive is the most spans in flight whose labels the profiler can take
 	// back, each about 250 bytes. The oldest makes room for the newest: a span
 	// that never ends goes first. The default is 32768.
@@ -54,6 +58,20 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Labels says which spans label their goroutines, and so get the CPU time that
+// is used there.
+type Labels int
+
+const (
+	// LabelSpans labels in every span that records.
+	LabelSpans Labels = iota
+
+	// LabelRoots labels in local roots alone: spans without a parent, or with one
+	// in another process. They get the CPU time of all the spans below them that
+	// run on their goroutine or on those created in it.
+	LabelRoots
+)
+
 // resolved returns o with the defaults filled in.
 func (o *Options) resolved() (Options, error) {
 	var r Options
@@ -67,6 +85,9 @@ func (o *Options) resolved() (Options, error) {
 		if v < 0 {
 			return r, fmt.Errorf("option %s is negative: %d; zero means the default", name, v)
 		}
+	}
+	if r.Labels != LabelSpans && r.Labels != LabelRoots {
+		return r, fmt.Errorf("option Labels is %d; it is LabelSpans or LabelRoots", r.Labels)
 	}
 	r.MinWindow = max(100*time.Millisecond, or(r.MinWindow, 2*time.Second))
 	r.Window = min(max(r.MinWindow, or(r.Window, 10*time.Second)), time.Minute)
@@ -99,6 +120,9 @@ type Profiler struct {
 
 	// labeling is on until Stop: spans that start are labelled.
 	labeling atomic.Bool
+
+	// rootsOnly says that only local roots are labelled.
+	rootsOnly atomic.Bool
 
 	kick chan struct{} // wakes the sampler's goroutine to look at the fields below
 	done chan struct{} // closed when that goroutine is gone
@@ -154,6 +178,7 @@ func Start(store *spanstore.Store, o *Options) (*Profiler, error) {
 		taps:     map[*tap]struct{}{},
 		said:     map[string]bool{},
 	}
+	p.setLabels(opts.Labels)
 	p.spans = newRegistry(opts.MaxLive, opts.MaxEnded, p.wake)
 	if !active.CompareAndSwap(nil, p) {
 		return nil, errors.New("start profiler: one is running in this process already; share it between all providers, or Stop it first")
@@ -164,6 +189,9 @@ func Start(store *spanstore.Store, o *Options) (*Profiler, error) {
 	<-ready
 	return p, nil
 }
+
+// setLabels changes which of the spans that start from now on are labelled.
+func (p *Profiler) setLabels(l Labels) { p.rootsOnly.Store(l == LabelRoots) }
 
 // Stop ends the last window, stores it and frees the CPU profile. No goroutine
 // is left when it returns. Spans that start afterwards are not labelled, and
