@@ -16,6 +16,8 @@ type tally struct {
 	// samples = labeled + late + unattributed + own + those without a label
 	samples, labeled, late, unattributed, own int64
 
+	store int64 // of own, those on the store's goroutines
+
 	usage []spanstore.Usage
 	spans map[spanKey64]identity // all that the samples name
 }
@@ -45,8 +47,13 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 		n := s.Value[0]
 		t.samples += n
 		if keys[i] == 0 {
-			if label(s, ownKey) != "" {
+			switch label(s, ownKey) {
+			case "":
+			case ownProfiler:
 				t.own += n
+			default:
+				t.own += n
+				t.store += n
 			}
 			continue
 		}

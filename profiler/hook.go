@@ -12,7 +12,7 @@ var _ sdktrace.SpanProcessor = (*Profiler)(nil)
 // OnStart labels the calling goroutine with the span. It is called by the SDK
 // for every span that records, whoever made it.
 func (p *Profiler) OnStart(parent context.Context, s sdktrace.ReadWriteSpan) {
-	if p == nil || !p.labeling.Load() {
+	if p == nil || !p.labeling.Load() || p.resting() {
 		return
 	}
 	defer p.rescue()
@@ -47,7 +47,7 @@ func (p *Profiler) enter(ctx context.Context, s sdktrace.ReadWriteSpan) {
 		return
 	}
 	sc := s.SpanContext()
-	f := &frame{p: p, key: keyOf(sc.SpanID()), trace: sc.TraceID()}
+	f := &frame{p: p, key: keyOf(sc.SpanID()), trace: sc.TraceID(), span: s, born: p.spans.clock.Load()}
 	f.before.v, f.prev = p.settle(p.labelsHere(ctx, s))
 	labels := f.tag()
 
@@ -132,7 +132,7 @@ func (p *Profiler) settle(cur any) (labels any, names *frame) {
 		return cur, nil
 	}
 	around, known := p.spans.enclosing(key)
-	if !known { // somebody else's label of that name
+	if t := tagOf(cur); !known && (t == nil || t.frame.Load() != nil) { // somebody else's label of that name
 		return cur, nil
 	}
 	rest := withoutSpan(cur)

@@ -24,6 +24,9 @@ const spanKey = "span_id"
 // taken for anybody's span.
 const ownKey = "spanclock"
 
+// ownProfiler is its value on them; the store's goroutines have another.
+const ownProfiler = "profiler"
+
 // labelPair and labelSet have the layout of runtime/pprof's own, which learnLabels
 // makes sure of before direct is set.
 type labelPair struct{ key, value string }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -71,6 +72,13 @@ type frame struct {
 	// took the frame out of it afterwards.
 	prev *frame
 
+	// span is what was started, for those who ask what is in flight; nil once the
+	// registry no longer holds the frame. The shard's lock guards it.
+	span sdktrace.ReadOnlySpan
+
+	// born is the registry's clock when the span started.
+	born uint32
+
 	// gone says that the registry no longer holds the frame: the span ended, or
 	// had to make room.
 	gone atomic.Bool
@@ -114,6 +122,9 @@ type registry struct {
 	onCrowded func()
 
 	dropped atomic.Int64 // live frames that were put out to make room
+	aged    atomic.Int64 // those that were put out because they were old
+
+	clock atomic.Uint32 // seconds, of which nobody needs better ones
 
 	shards [shards]shard
 }
@@ -128,6 +139,7 @@ type shard struct {
 	ended      []ended
 	next       int
 	fresh      int
+	total      uint64 // that ever ended
 	generation uint32
 
 	_ [32]byte // keeps neighbours' locks on cache lines of their own
@@ -219,7 +231,7 @@ func (s *shard) unlink(f *frame) *frame {
 	} else {
 		s.newest = f.older
 	}
-	f.older, f.newer = nil, nil
+	f.older, f.newer, f.span = nil, nil, nil
 	f.gone.Store(true)
 	if t := tagOf(f.labels); t != nil {
 		t.frame.Store(nil)
@@ -242,6 +254,7 @@ func (s *shard) remember(e ended, limit int) bool {
 		s.generation, s.fresh = e.generation, 0
 	}
 	s.fresh++
+	s.total++
 	return s.fresh == limit*3/4
 }
 
@@ -343,4 +356,48 @@ func (r *registry) liveSpans() (n int) {
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// frames returns what is known of the live spans.
+func (r *registry) frames() map[spanKey64]liveFrame {
+	out := map[spanKey64]liveFrame{}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for f := s.oldest; f != nil; f = f.newer {
+			out[f.key] = liveFrame{trace: f.trace, span: f.span}
+		}
+		s.mu.Unlock()
+	}
+	return out
+}
+
+// traffic counts the live frames, and all spans that ever ended.
+func (r *registry) traffic() (live int, ended uint64) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		live += s.live.n
+		ended += s.total
+		s.mu.Unlock()
+	}
+	return live, ended
+}
+
+// tick sets the clock, and puts out frames of spans that started longer ago than
+// most.
+func (r *registry) tick(now, most uint32) {
+	r.clock.Store(now)
+	if now <= most {
+		return
+	}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for s.oldest != nil && s.oldest.born < now-most {
+			s.unlink(s.oldest).release()
+			r.aged.Add(1)
+		}
+		s.mu.Unlock()
+	}
 }
