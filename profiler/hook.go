@@ -26,6 +26,7 @@ func (p *Profiler) OnEnd(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	defer p.rescue()
+	p.names.note(s)
 	p.leave(s)
 }
 

@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/profiler"
@@ -23,7 +20,7 @@ func waitForIt(c chan struct{}) { <-c }
 // Live shows what is in flight: who, since when, and where its goroutines stand.
 func TestLive(t *testing.T) {
 	s := newService(t, quick)
-	tp := s.prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "shop")))))
+	tp := s.tp
 	hold, standing := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	var root, child trace.Span

@@ -144,6 +144,7 @@ type Profiler struct {
 	rests atomic.Bool
 
 	series     *series
+	names      nameBook
 	background sync.WaitGroup // goroutines but for the sampler's; added to with mu held
 
 	kick chan struct{} // wakes the sampler's goroutine to look at the fields below
