@@ -23,6 +23,9 @@ type recording struct {
 	// were over when the recording began.
 	generation uint32
 
+	// rootsOnly says that only local roots were labelled in a part of it.
+	rootsOnly bool
+
 	// over is closed when the profile is written. Until we stop it that means
 	// that somebody else did, with a pprof.StopCPUProfile that was not his.
 	over chan struct{}

@@ -44,6 +44,11 @@ func TestLabelRoots(t *testing.T) {
 	if got, none := s.usage(t, root), s.usage(t, child); got.Samples == 0 || none.Samples != 0 {
 		t.Errorf("got %d samples in the root and %d in its child; want all of them in the root", got.Samples, none.Samples)
 	}
+	for _, w := range s.trace(t, root).Windows {
+		if !w.RootsOnly {
+			t.Errorf("got window %+v; want it to say that only local roots were labelled", w)
+		}
+	}
 	if n := s.prof.Stats().LiveSpans; n != 0 {
 		t.Errorf("got %d live spans; want none", n)
 	}

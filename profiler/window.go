@@ -163,6 +163,7 @@ func (s *sampler) turn() {
 		return
 	}
 	ended.stop()
+	ended.rootsOnly = ended.rootsOnly || s.p.rootsOnly.Load()
 	s.rec, s.covered = nil, ended.end
 	s.begin()
 	err := s.finish(ended)
@@ -220,6 +221,7 @@ func (s *sampler) record() bool {
 		}
 		s.endHole(rec.start)
 		s.rec = rec
+		rec.rootsOnly = p.rootsOnly.Load()
 		p.mu.Lock()
 		if p.stats.CoveredUntil.IsZero() {
 			p.stats.CoveredUntil = wall(rec.start) // nothing before is still to come
@@ -287,7 +289,7 @@ func (s *sampler) finish(r *recording) (err error) {
 	t := attribute(prof, func(ids map[spanKey64]identity) { p.spans.identify(ids, r.generation) }, p.opts.MaxStacks, p.opts.MaxDepth)
 	w.Period = time.Duration(prof.Period)
 	w.Samples, w.Labeled = int(t.samples), int(t.labeled)
-	w.Process = r.process
+	w.Process, w.RootsOnly = r.process, r.rootsOnly
 	err = p.put(spanstore.UsageBatch{Windows: []spanstore.Window{w}, Spans: t.usage})
 	p.count(t, w.End)
 	p.govern(glance{

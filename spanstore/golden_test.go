@@ -168,7 +168,7 @@ func goldenUsage(run int) spanstore.UsageBatch {
 	start := time.Unix(1_700_000_000+int64(run)*3600, 0).UTC()
 	stack := []spanstore.Frame{{Func: "golang.org/x/crypto/bcrypt.bcrypt", File: "bcrypt.go", Line: 200}, {Func: "main.login", File: "main.go", Line: 12}}
 	u := spanstore.UsageBatch{Windows: []spanstore.Window{
-		{Start: start, End: start.Add(10 * time.Second), Period: 10 * time.Millisecond, Samples: 900, Labeled: 40, Process: 9 * time.Second},
+		{Start: start, End: start.Add(10 * time.Second), Period: 10 * time.Millisecond, Samples: 900, Labeled: 40, Process: 9 * time.Second, RootsOnly: run == 1},
 		{Start: start.Add(10 * time.Second), End: start.Add(11 * time.Second), Hole: "another CPU profile was running"},
 	}}
 	for n := range 3 {

@@ -120,6 +120,10 @@ type Window struct {
 	// differs from it by what the profile missed.
 	Process time.Duration
 
+	// RootsOnly says that only local roots were labelled, in a part of the window
+	// at least: samples on other spans count for their local root.
+	RootsOnly bool
+
 	// Hole says why there is no data, such as "another CPU profile was
 	// running". It is empty for a window that was profiled.
 	Hole string

@@ -127,7 +127,7 @@ func packUsage(b UsageBatch) *block.Usage {
 	for _, w := range b.Windows {
 		u.Windows = append(u.Windows, block.Window{
 			Start: block.UnixNano(w.Start), Length: int64(w.End.Sub(w.Start)), Period: int64(w.Period),
-			Samples: int64(w.Samples), Labeled: int64(w.Labeled), Process: int64(w.Process), Hole: w.Hole,
+			Samples: int64(w.Samples), Labeled: int64(w.Labeled), Process: int64(w.Process), Hole: w.Hole, RootsOnly: w.RootsOnly,
 		})
 	}
 	for _, x := range b.Signals {
@@ -275,7 +275,7 @@ func appendWindows(out []Window, ws []block.Window, from, to int64) []Window {
 func window(w block.Window) Window {
 	return Window{
 		Start: time.Unix(0, w.Start).UTC(), End: time.Unix(0, w.Start+w.Length).UTC(), Period: time.Duration(w.Period),
-		Samples: int(w.Samples), Labeled: int(w.Labeled), Process: time.Duration(w.Process), Hole: w.Hole,
+		Samples: int(w.Samples), Labeled: int(w.Labeled), Process: time.Duration(w.Process), Hole: w.Hole, RootsOnly: w.RootsOnly,
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 const (
 	reasonNobody  = "no CPU profile covers it"
 	reasonPending = "the running CPU profile window has not ended yet"
+	reasonAtRoot  = "only local roots were labelled: its CPU time is part of its local root's"
+	reasonOfAll   = "with what spans below it used: only local roots were labelled"
 )
 
 // defaultPeriod is what one sample stands for where no window says so: 10 ms,
@@ -98,12 +100,30 @@ func (a *Analysis) estimateCPU(c *coverage) {
 		if n.TotalCPU = n.CPU; n.Children > 0 {
 			n.TotalCPU = c.estimate(Segment{n.Start, n.End}, totals[i].Samples, totals[i].CPU, len(a.Services))
 		}
+		if c.rootsOnly(Segment{n.Start, n.End}) {
+			n.CPU, n.TotalCPU = n.CPU.counted(n, true), n.TotalCPU.counted(n, false)
+		}
 	}
 	whole := Segment{a.Nodes[0].Start, a.Nodes[0].End}
 	if a.Rootless {
 		whole = Segment{0, a.Extent}
 	}
 	a.CPU = c.estimate(whole, sum.Samples, sum.CPU, len(a.Services))
+}
+
+// counted corrects f, a figure of n, for windows in which local roots were
+// labelled alone. They have what the spans below them used, as long as that ran on
+// their goroutines; of the others it is not known.
+func (f CPU) counted(n *Node, own bool) CPU {
+	switch {
+	case !n.Span.LocalRoot() && f.Samples == 0:
+		return CPU{Evidence: None, Reason: reasonAtRoot, Pending: f.Pending}
+	case !n.Span.LocalRoot():
+		f.High, f.Reason = max(f.High, n.Wall()), reasonAtRoot
+	case own && n.Children > 0 && f.Reason == "":
+		f.Reason = reasonOfAll
+	}
+	return f
 }
 
 func saturatingAdd(a, b time.Duration) time.Duration {
@@ -123,6 +143,9 @@ type coverage struct {
 	starts, ends []time.Duration
 	profiled     []Segment
 	before       []time.Duration
+
+	// roots are the windows in which only local roots were labelled: few.
+	roots []Segment
 
 	holes []hole
 
@@ -150,12 +173,15 @@ func newCoverage(windows []spanstore.Window, start time.Time, coveredUntil *time
 		c.starts = append(c.starts, s.From)
 		c.ends = append(c.ends, s.To)
 		c.profiled = append(c.profiled, s)
+		if w.RootsOnly {
+			c.roots = append(c.roots, s)
+		}
 	}
 	slices.Sort(c.starts)
 	slices.Sort(c.ends)
 	slices.SortFunc(c.profiled, func(s, t Segment) int { return cmp.Compare(s.From, t.From) })
 	slices.SortFunc(c.holes, func(s, t hole) int { return cmp.Compare(s.To, t.To) })
-	c.profiled = union(c.profiled)
+	c.profiled, c.roots = union(c.profiled), union(c.roots)
 	c.before = make([]time.Duration, len(c.profiled)+1)
 	for i, s := range c.profiled {
 		c.before[i+1] = c.before[i] + s.To - s.From
@@ -217,6 +243,12 @@ func (c *coverage) windows(s Segment) int {
 	started, _ := slices.BinarySearch(c.starts, s.To)
 	ended, _ := slices.BinarySearch(c.ends, s.From+1)
 	return started - ended
+}
+
+// rootsOnly reports whether only local roots were labelled in a part of s.
+func (c *coverage) rootsOnly(s Segment) bool {
+	i, _ := slices.BinarySearchFunc(c.roots, s.From+1, func(r Segment, t time.Duration) int { return cmp.Compare(r.To, t) })
+	return i < len(c.roots) && c.roots[i].From < max(s.To, s.From+1)
 }
 
 // within returns how much of s was profiled.

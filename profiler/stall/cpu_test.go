@@ -12,6 +12,37 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
+// Where only local roots were labelled, no sample in a span below one is no bound.
+func TestCPUOfLocalRootsOnly(t *testing.T) {
+	tr := literal(
+		span{id: 1, name: "root", end: 300},
+		span{id: 2, parent: 1, name: "child", start: 10, end: 90},
+		span{id: 3, parent: 2, name: "grandchild", start: 20, end: 80},
+		span{id: 4, parent: 1, name: "later", start: 210, end: 290},
+	)
+	tr.Windows = []spanstore.Window{window(-10, 100, ""), window(100, 400, "")}
+	tr.Windows[0].RootsOnly = true
+	sample(tr, 1, 12)
+	sample(tr, 4, 2)
+	a := stall.Analyze(tr)
+	check(t, a)
+	root, child, later := a.Nodes[0], a.Nodes[1], a.Nodes[3]
+	if root.CPU.Samples != 12 || root.CPU.Evidence != stall.Sampled || !strings.Contains(root.CPU.Reason, "local roots") {
+		t.Errorf("got %+v for the root; want its 12 samples and what they are of", root.CPU)
+	}
+	for _, cpu := range []stall.CPU{child.CPU, child.TotalCPU, a.Nodes[2].CPU} {
+		if cpu.Evidence != stall.None || cpu.High != 0 || !strings.Contains(cpu.Reason, "local root") {
+			t.Errorf("got %+v below it; want none, and why", cpu)
+		}
+	}
+	if later.CPU.Evidence != stall.Sampled || later.CPU.Samples != 2 || later.CPU.Reason != "" {
+		t.Errorf("got %+v in the window after; want its own figure", later.CPU)
+	}
+	if a.CPU.Samples != 14 {
+		t.Errorf("got %d samples in the trace; want 14", a.CPU.Samples)
+	}
+}
+
 func TestSpanCPU(t *testing.T) {
 	whole := []spanstore.Window{window(-1000, 9000, "")}
 	for _, tt := range []struct {

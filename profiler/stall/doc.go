@@ -65,6 +65,9 @@
 // windows). The number of services with work is not known; it is at most the number of
 // services and the number of samples.
 //
+// In windows in which only local roots were labelled a local root has the samples
+// of the spans below it, and says so; those have no figure of their own.
+//
 // Samples carry no time: sampled CPU is a proportion of a span's self time,
 // never a position in it.
 //

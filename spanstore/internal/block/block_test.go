@@ -185,7 +185,7 @@ func TestLimits(t *testing.T) {
 func TestUsageComesBackEqual(t *testing.T) {
 	g := spangen.New(3)
 	want := &block.Usage{
-		Windows: []block.Window{{Start: 100, Length: 50, Period: 10, Samples: 5, Labeled: 4, Process: 45}, {Start: 150, Length: 9, Hole: "paused"}},
+		Windows: []block.Window{{Start: 100, Length: 50, Period: 10, Samples: 5, Labeled: 4, Process: 45, RootsOnly: true}, {Start: 150, Length: 9, Hole: "paused"}},
 		Signals: []block.Signals{
 			{Start: 90, Length: 10, Values: map[string]int64{"run_delay_ns": 5, "gcs": 0}},
 			{Start: 100, Length: 10, Values: map[string]int64{}},

@@ -31,7 +31,8 @@ const (
 	colWindowLabeled  = 36
 	colWindowProcess  = 37
 	colWindowHole     = 38 // string
-	numWindowCols     = 7
+	colWindowRoots    = 39 // 1 when only local roots were labelled
+	numWindowCols     = 8
 	windowColumnsFrom = colWindowStart
 )
 
@@ -72,6 +73,7 @@ type Frame struct {
 type Window struct {
 	Start, Length, Period, Samples, Labeled, Process int64
 	Hole                                             string
+	RootsOnly                                        bool
 }
 
 // Usage is the content of a block of usage.
@@ -123,7 +125,7 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 	}
 	windows := make([][]int64, numWindowCols)
 	for _, w := range u.Windows {
-		for i, v := range []int64{w.Start, w.Length, w.Period, w.Samples, w.Labeled, w.Process, int64(strs.id(w.Hole))} {
+		for i, v := range []int64{w.Start, w.Length, w.Period, w.Samples, w.Labeled, w.Process, int64(strs.id(w.Hole)), flag(w.RootsOnly)} {
 			windows[i] = append(windows[i], v)
 		}
 	}
@@ -236,10 +238,17 @@ func (u *Usage) readRecords(f *frame, strs *stringTable) (stacks ints, err error
 	for i := range u.Windows {
 		u.Windows[i] = Window{
 			Start: w[0].at(i), Length: w[1].at(i), Period: w[2].at(i), Samples: w[3].at(i),
-			Labeled: w[4].at(i), Process: w[5].at(i), Hole: strs.at(w[6].at(i)),
+			Labeled: w[4].at(i), Process: w[5].at(i), Hole: strs.at(w[6].at(i)), RootsOnly: w[7].at(i) != 0,
 		}
 	}
 	return cols[colStacks], nil
+}
+
+func flag(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
 }
 
 func (u *Usage) readStacks(f *frame, strs *stringTable, counts ints) error {
