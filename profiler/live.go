@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	// A view is served again for liveShare times what it cost to take, and
-	// liveLeast at least: however many look, that is below 1 % of one CPU. The
-	// goroutine profile takes 2 to 6 µs a goroutine.
-	liveShare = 100
+	// A view is served again for liveEach times the goroutines there are, and
+	// liveLeast at least. It takes 10 µs of CPU a goroutine when each has a span of
+	// its own (see BenchmarkLiveView): 1 % of one CPU, however many look.
+	liveEach  = time.Millisecond
 	liveLeast = time.Second
 
 	// maxLiveSpans bounds a view, maxGoroutines the goroutines whose stacks are
@@ -116,13 +116,13 @@ func (p *Profiler) Live(ctx context.Context) (*LiveView, error) {
 // as the profiler's and nobody's context ends it halfway.
 func (p *Profiler) takeLive(taken chan struct{}) {
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownProfiler)))
-	begun := time.Now()
+	begun, goroutines := time.Now(), runtime.NumGoroutine()
 	v := &LiveView{At: wall(begun), Problems: []string{"the view could not be taken"}}
 	defer func() {
 		if r := recover(); r != nil {
 			p.panicked(r)
 		}
-		v.Next = time.Now().Add(max(liveLeast, liveShare*time.Since(begun)))
+		v.Next = time.Now().Add(max(liveLeast, time.Duration(goroutines)*liveEach))
 		p.mu.Lock()
 		p.live, p.takingLive = v, nil
 		p.mu.Unlock()

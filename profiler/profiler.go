@@ -349,7 +349,7 @@ type Stats struct {
 	// Samples counts all CPU samples; each stands for 10 ms of CPU time.
 	// Labeled are those that were put to a span, Late those of a span that was
 	// over, Unattributed those of a span that is not known (any more), and Own
-	// those of the profiler itself. The rest ran outside of spans.
+	// those of the profiler itself and of the store. The rest ran outside of spans.
 	Samples, Labeled, Late, Unattributed, Own int64
 
 	// LiveSpans counts the spans in flight, DroppedSpans those that had to make
