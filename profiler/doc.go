@@ -130,6 +130,8 @@
 //     It is done by linkname, checked once at Start, and left out with the build
 //     tag spanclock_nolinkname; P1 and P2 may fail then, the others do not.
 //     Stats.LabelsReadable tells.
+//   - On Linux up to 70 files of /proc and of the control group stay open, one for
+//     each of the first 64 threads.
 //   - The CPU time of the whole process in a window is known on Linux, macOS and
 //     the BSDs.
 //

@@ -102,7 +102,7 @@ func (p *Profiler) startedHere(span trace.Span) *frame {
 			}
 		}
 	}
-	if !p.labeling.Load() || p.rootsOnly.Load() && key != 0 || !span.IsRecording() {
+	if !p.labeling.Load() || p.resting() || p.rootsOnly.Load() && key != 0 || !span.IsRecording() {
 		return nil
 	}
 	return p.spans.get(keyOf(span.SpanContext().SpanID()))

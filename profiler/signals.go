@@ -64,10 +64,10 @@ func (s *series) run() {
 	defer t.Stop()
 	for {
 		select {
-		case now := <-t.C:
-			s.p.spans.tick(uint32(now.Sub(begun)/time.Second), uint32(s.p.opts.MaxAge/time.Second))
+		case <-t.C:
+			s.p.spans.tick(uint32(time.Since(begun)/time.Second), uint32(s.p.opts.MaxAge/time.Second))
 			s.mu.Lock()
-			s.read(now)
+			s.read()
 			s.mu.Unlock()
 		case <-s.p.done:
 			return
@@ -75,9 +75,13 @@ func (s *series) run() {
 	}
 }
 
-// read adds the stretch since the last reading, if spans were in flight in it.
-// s.mu is held.
-func (s *series) read(now time.Time) {
+// read adds the stretch since the last reading, if spans were in flight in it and
+// it is not all too short. s.mu is held.
+func (s *series) read() {
+	now := time.Now()
+	if now.Sub(s.reader.Last()) < signalEvery/10 {
+		return
+	}
 	since, values := s.reader.Read(now)
 	live, ended := s.p.spans.traffic()
 	quiet := live == 0 && ended == s.ended && !s.p.resting()
@@ -87,7 +91,8 @@ func (s *series) read(now time.Time) {
 	if len(s.pending) >= maxPending {
 		s.pending = append(s.pending[:0], s.pending[1:]...)
 	}
-	s.pending = append(s.pending, spanstore.Signals{Start: wall(since), End: wall(now), Values: values})
+	end := wall(now) // and the start from it, should the wall clock have been set meanwhile
+	s.pending = append(s.pending, spanstore.Signals{Start: end.Add(-now.Sub(since)), End: end, Values: values})
 }
 
 // take returns what waits for the store, up to now.
@@ -97,9 +102,7 @@ func (s *series) take() []spanstore.Signals {
 	if s.closed {
 		return nil
 	}
-	if now := time.Now(); now.Sub(s.reader.Last()) >= signalEvery/10 {
-		s.read(now)
-	}
+	s.read()
 	out := s.pending
 	s.pending = nil
 	return out

@@ -58,9 +58,9 @@
 // Of a kept trace what the segment has is copied; parts in younger segments
 // follow when those go. Parts that went before are a gap, which
 // Trace.Problems names. Usage follows, with the windows and signals of their time;
-// its stacks are left out where the room does not suffice. Summary.Kept and
-// Trace.Kept say why, Stats how much. Evicted takes a trace that is kept for one
-// that is there. MaxAge removes kept traces too.
+// its stacks, and then the signals, are left out where the room does not suffice.
+// Summary.Kept and Trace.Kept say why, Stats how much. Evicted takes a trace that
+// is kept for one that is there. MaxAge removes kept traces too.
 //
 // Copies exist in memory only between the unlinking of the old segment and the
 // first commit of the new one, a few milliseconds later unless the disk fails: a

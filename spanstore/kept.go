@@ -403,19 +403,26 @@ func (w *keptWriter) addUsage(all *UsageBatch) {
 	for spans := all.Spans; len(spans)+len(all.Windows)+len(all.Signals) > 0; {
 		n, m := usageThatFits(spans), min(len(all.Signals), block.MaxStretches)
 		part := UsageBatch{Windows: all.Windows, Signals: all.Signals[:m], Spans: spans[:n]}
-		if !w.fitUsage(part) {
-			bare := slices.Clone(part.Spans)
-			for i := range bare {
-				bare[i].Stacks = nil
-			}
-			part.Spans = bare
-			if !w.fitUsage(part) {
-				w.k.s.counts.usageDropped.Add(int64(len(spans)))
-				return
-			}
+		if !w.fitUsage(part) && !w.fitBareUsage(part) {
+			w.k.s.counts.usageDropped.Add(int64(len(spans)))
+			return
 		}
 		spans, all.Windows, all.Signals = spans[n:], nil, all.Signals[m:]
 	}
+}
+
+// fitBareUsage adds a block without stacks, and if need be without signals: they
+// are of less use than the rest.
+func (w *keptWriter) fitBareUsage(part UsageBatch) bool {
+	part.Spans = slices.Clone(part.Spans)
+	for i := range part.Spans {
+		part.Spans[i].Stacks = nil
+	}
+	if w.fitUsage(part) {
+		return true
+	}
+	part.Signals = nil
+	return len(part.Windows)+len(part.Spans) > 0 && w.fitUsage(part)
 }
 
 // fitUsage adds a block of usage, if it fits into the bytes that are left.
