@@ -153,10 +153,11 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 
 	ids := appendColumn(nil, idTraces, traces.raw)
 	ids = appendColumn(ids, idSpans, spanIDs)
+	text, _ := strs.appendTo(nil, nil)
 	sections := []section{
 		{id: secUsageIDs, raw: true, buf: ids},
 		{id: secUsage, buf: usage},
-		{id: secUsageStrings, buf: strs.appendTo(nil, strLens, strText)},
+		{id: secUsageStrings, buf: text},
 		{id: secStacks, buf: stacks},
 	}
 	if len(u.Signals) > 0 {
