@@ -97,6 +97,10 @@ type ended struct {
 // shards spreads the lock; spans of one moment seldom meet in one of 64.
 const shards = 64
 
+// tagsAtOnce are made in one allocation, which is cheaper than one for each. A
+// goroutine that keeps a label keeps its neighbours' memory too: 640 bytes.
+const tagsAtOnce = 8
+
 // registry knows the live spans and those that ended a short while ago. It is
 // written at every start and end of a span and read in whole once a window.
 // Its size is bounded: the oldest entry makes room for the newest.
@@ -123,6 +127,9 @@ type shard struct {
 	live           frameTable
 	oldest, newest *frame
 
+	// tags are for the next spans.
+	tags []tag
+
 	// ended is a ring that grows to maxEnded entries; next is the oldest then.
 	// fresh counts those of the generation.
 	ended      []ended
@@ -130,7 +137,7 @@ type shard struct {
 	fresh      int
 	generation uint32
 
-	_ [32]byte // keeps neighbours' locks on cache lines of their own
+	_ [40]byte // keeps neighbours' locks on cache lines of their own
 }
 
 func newRegistry(maxLive, maxEnded int, onCrowded func()) *registry {
@@ -161,7 +168,8 @@ func (r *registry) get(k spanKey64) *frame {
 	return f
 }
 
-// add takes f in, and reports false when the span is known already.
+// add takes f in and makes its labels, or reports false when the span is known
+// already.
 func (r *registry) add(f *frame) bool {
 	s := r.shard(f.key)
 	s.mu.Lock()
@@ -173,6 +181,7 @@ func (r *registry) add(f *frame) bool {
 		s.unlink(s.oldest).release()
 		r.dropped.Add(1)
 	}
+	s.label(f)
 	s.live.add(f)
 	if f.older = s.newest; f.older != nil {
 		f.older.newer = f
@@ -181,6 +190,21 @@ func (r *registry) add(f *frame) bool {
 	}
 	s.newest = f
 	return true
+}
+
+// label makes f's labels, of what its goroutine had and the span label.
+func (s *shard) label(f *frame) {
+	if !direct {
+		f.labels = withSpan(f.before.v, f.key)
+		return
+	}
+	if len(s.tags) == 0 {
+		s.tags = make([]tag, tagsAtOnce)
+	}
+	t := &s.tags[0]
+	s.tags = s.tags[1:]
+	t.label(f)
+	f.labels = t.labels()
 }
 
 // end takes the span out, remembers that it ended, and returns its frame; nil

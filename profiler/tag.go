@@ -23,9 +23,8 @@ type tag struct {
 
 var _ context.Context = (*tag)(nil)
 
-// newTag returns labels that name f's span beside those that were there before.
-func newTag(f *frame) *tag {
-	t := &tag{}
+// label makes t the labels of f's span, beside those that were there before.
+func (t *tag) label(f *frame) {
 	f.key.putHex(&t.hex)
 	l := labelPair{spanKey, unsafe.String(&t.hex[0], len(t.hex))}
 	if before := listOf(f.before.v); len(before) == 0 || len(before) == 1 && before[0].key == spanKey {
@@ -35,7 +34,6 @@ func newTag(f *frame) *tag {
 		t.set.list = withLabel(before, l)
 	}
 	t.frame.Store(f)
-	return t
 }
 
 // tagOf returns the tag that labels are, and nil when they are something else,
