@@ -13,9 +13,9 @@ import (
 // and is never used again, and it lets go of the frame when the span ends. As a
 // context it is what pprof.SetGoroutineLabels takes.
 type tag struct {
-	set labelSet // first: a pointer to it is a pointer to the tag
+	set labelSet     // first: a pointer to it is a pointer to the tag
 	own [1]labelPair // what set lists, unless there are other labels too
-	hex [16]byte // the span label's value
+	hex [16]byte     // the span label's value
 
 	// frame is that of the span, nil when that is over.
 	frame atomic.Pointer[frame]
