@@ -186,7 +186,11 @@ func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpa
 	if s.closed {
 		return spans, ErrClosed
 	}
+	warm := 0
 	for i, span := range spans {
+		if i >= warm {
+			warm = i + s.open.enc.Warm(spans[i:])
+		}
 		if s.open.isFull(s.layout) && !s.closeOpen() {
 			return spans[i:], nil
 		}

@@ -42,7 +42,7 @@ func (e *Encoder) Encode(dst []byte, c *Codec) []byte {
 	if e.kept != nil {
 		t.ids = appendColumn(t.ids, idKept, append(e.kept[:len(e.kept):len(e.kept)], make([]byte, e.Traces()-len(e.kept))...))
 	}
-	t.strings = e.strs.appendTo(t.strings[:0], strLens, strText)
+	t.strings, t.col = e.strs.appendTo(t.strings[:0], t.col)
 	e.encodeCore(t)
 	e.encodeDetails(t)
 	return pack(dst, c, KindSpans, e.n, e.min, e.max, []section{
@@ -58,6 +58,7 @@ type scratch struct {
 	refs, slots, col            []uint32
 	foreign                     []byte
 	ids, core, strings, details []byte
+	buf                         []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -81,9 +82,10 @@ func (e *Encoder) encodeCore(t *scratch) {
 }
 
 func (e *Encoder) encodeDetails(t *scratch) {
-	d := e.spanAttrs.appendTo(t.details[:0], tabSpanAttrs)
-	d = e.eventAttrs.appendTo(d, tabEventAttrs)
-	d = e.linkAttrs.appendTo(d, tabLinkAttrs)
+	d := t.details[:0]
+	d, t.buf = e.spanAttrs.appendTo(d, t.buf, tabSpanAttrs)
+	d, t.buf = e.eventAttrs.appendTo(d, t.buf, tabEventAttrs)
+	d, t.buf = e.linkAttrs.appendTo(d, t.buf, tabLinkAttrs)
 	d = appendInts(d, colEventTime, e.eventTimes)
 	d = appendInts(d, colEventName, e.eventCols[0])
 	d = appendInts(d, colEventDropped, e.eventCols[1])

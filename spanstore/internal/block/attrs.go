@@ -179,24 +179,28 @@ func (b *attrBuilder) snapshot() attrBuilder {
 	return c
 }
 
-func (b *attrBuilder) appendTo(dst []byte, base byte) []byte {
+// appendTo appends the table's columns, each made in buf first, as its length
+// stands before it. It returns buf too, to be used again.
+func (b *attrBuilder) appendTo(dst, buf []byte, base byte) (_, _ []byte) {
 	if len(b.shape) == 0 {
-		return dst
+		return dst, buf
 	}
-	var keys, shapes, values []byte
+	buf = buf[:0]
 	for i := range b.cols {
-		keys = append(binary.AppendUvarint(keys, uint64(b.cols[i].key)), b.cols[i].typ)
+		buf = append(binary.AppendUvarint(buf, uint64(b.cols[i].key)), b.cols[i].typ)
 	}
+	dst = appendColumn(dst, base+attrKeys, buf)
+	buf = buf[:0]
 	for _, l := range b.layouts {
-		shapes = append(binary.AppendUvarint(shapes, uint64(len(l))), l...)
+		buf = append(binary.AppendUvarint(buf, uint64(len(l))), l...)
 	}
-	for i := range b.cols {
-		values = appendBare(values, b.cols[i].values)
-	}
-	dst = appendColumn(dst, base+attrKeys, keys)
-	dst = appendColumn(dst, base+attrShapes, shapes)
+	dst = appendColumn(dst, base+attrShapes, buf)
 	dst = appendInts(dst, base+attrShape, b.shape)
-	return appendColumn(dst, base+attrValues, values)
+	buf = buf[:0]
+	for i := range b.cols {
+		buf = appendBare(buf, b.cols[i].values)
+	}
+	return appendColumn(dst, base+attrValues, buf), buf
 }
 
 // attrs is an attribute table, read in place.

@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -84,13 +85,16 @@ func (b *stringBuilder) grow() {
 	}
 }
 
-func (b *stringBuilder) appendTo(dst []byte, lens, text byte) []byte {
-	ls := make([]uint32, len(b.ends))
-	for i := 1; i < len(b.ends); i++ {
-		ls[i] = b.ends[i] - b.ends[i-1]
+// appendTo appends the strings' columns. It makes their lengths in buf, which it
+// returns to be used again.
+func (b *stringBuilder) appendTo(dst []byte, buf []uint32) ([]byte, []uint32) {
+	buf = slices.Grow(buf[:0], len(b.ends))[:len(b.ends)]
+	from := uint32(0)
+	for i, end := range b.ends {
+		buf[i], from = end-from, end
 	}
-	dst = appendInts(dst, lens, ls)
-	return appendColumn(dst, text, b.text)
+	dst = appendInts(dst, strLens, buf)
+	return appendColumn(dst, strText, b.text), buf
 }
 
 // traceTable keeps each trace id of a block once. The spans of a trace often

@@ -145,11 +145,12 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 
 	ids := appendColumn(nil, idTraces, traces.raw)
 	ids = appendColumn(ids, idSpans, spanIDs)
+	text, _ := strs.appendTo(nil, nil)
 	least, greatest := u.Bounds()
 	return pack(dst, c, KindUsage, len(u.Records), least, greatest, []section{
 		{id: secUsageIDs, raw: true, buf: ids},
 		{id: secUsage, buf: usage},
-		{id: secUsageStrings, buf: strs.appendTo(nil, strLens, strText)},
+		{id: secUsageStrings, buf: text},
 		{id: secStacks, buf: stacks},
 	})
 }
