@@ -123,6 +123,10 @@ type registry struct {
 }
 
 type shard struct {
+	// count is that of the live frames, for those who look for one that is not
+	// there: when only local roots are labelled most shards have none.
+	count atomic.Int32
+
 	mu             sync.Mutex // guards all below
 	live           frameTable
 	oldest, newest *frame
@@ -137,7 +141,7 @@ type shard struct {
 	fresh      int
 	generation uint32
 
-	_ [40]byte // keeps neighbours' locks on cache lines of their own
+	_ [32]byte // keeps neighbours' locks on cache lines of their own
 }
 
 func newRegistry(maxLive, maxEnded int, onCrowded func()) *registry {
@@ -162,6 +166,9 @@ func (r *registry) nextGeneration() uint32 {
 // get returns the frame of a live span, and nil when there is none.
 func (r *registry) get(k spanKey64) *frame {
 	s := r.shard(k)
+	if s.count.Load() == 0 {
+		return nil
+	}
 	s.mu.Lock()
 	f := s.live.get(k)
 	s.mu.Unlock()
@@ -183,6 +190,7 @@ func (r *registry) add(f *frame) bool {
 	}
 	s.label(f)
 	s.live.add(f)
+	s.count.Store(int32(s.live.n))
 	if f.older = s.newest; f.older != nil {
 		f.older.newer = f
 	} else {
@@ -211,6 +219,9 @@ func (s *shard) label(f *frame) {
 // when it had none (any more), and then nothing is remembered.
 func (r *registry) end(k spanKey64) *frame {
 	s := r.shard(k)
+	if s.count.Load() == 0 { // whoever ends a span knows that it has started
+		return nil
+	}
 	s.mu.Lock()
 	f := s.live.get(k)
 	if f == nil {
@@ -233,6 +244,7 @@ func (r *registry) end(k spanKey64) *frame {
 // unlink takes f out of the live frames and returns it.
 func (s *shard) unlink(f *frame) *frame {
 	s.live.remove(f)
+	s.count.Store(int32(s.live.n))
 	if f.older != nil {
 		f.older.newer = f.newer
 	} else {
