@@ -25,10 +25,9 @@ type tally struct {
 // attribute puts the samples of prof to the spans that their labels name.
 // Identify fills in what is known of the spans it is given. A sample belongs to
 // one span alone, the innermost one on its goroutine. A sample whose span was
-// over before the window began is late, whatever ran then.
-func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), maxStacks, maxDepth int) tally {
-	period := time.Duration(prof.Period)
-
+// over before the window began is late, whatever ran then. Scale is the window's
+// calibration.
+func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), scale float64, maxStacks, maxDepth int) tally {
 	keys := make([]spanKey64, len(prof.Sample))
 	spans := map[spanKey64]identity{}
 	for i, s := range prof.Sample {
@@ -74,7 +73,6 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 		}
 		t.labeled += n
 		u.Samples += int(n)
-		u.CPU += time.Duration(n) * period
 		if stack := frames.of(s); len(stack) > 0 {
 			at, seen := places[place{keys[i], &stack[0]}]
 			if !seen {
@@ -87,11 +85,19 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 	}
 
 	for _, u := range usage {
+		u.CPU = time.Duration(float64(u.Samples) * float64(prof.Period) * scale)
 		slices.SortStableFunc(u.Stacks, func(a, b spanstore.Stack) int { return cmp.Compare(b.Samples, a.Samples) })
 		u.Stacks = slices.Clip(u.Stacks[:min(len(u.Stacks), maxStacks)])
 		t.usage = append(t.usage, *u)
 	}
 	return t
+}
+
+func samplesOf(prof *profile.Profile) (n int64) {
+	for _, s := range prof.Sample {
+		n += s.Value[0]
+	}
+	return n
 }
 
 // place is where a span's samples of one stack are counted. Equal stacks share

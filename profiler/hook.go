@@ -50,8 +50,6 @@ func (p *Profiler) enter(ctx context.Context, s sdktrace.ReadWriteSpan) {
 	sc := s.SpanContext()
 	f := &frame{p: p, key: keyOf(sc.SpanID()), trace: sc.TraceID(), span: s, born: p.spans.clock.Load()}
 	f.before.v, f.prev = p.settle(p.labelsHere(ctx, s))
-	labels := f.tag()
-
 	if !p.readable {
 		f.users.Store(1)
 		if f.prev != nil {
@@ -62,7 +60,7 @@ func (p *Profiler) enter(ctx context.Context, s sdktrace.ReadWriteSpan) {
 		f.release()
 		return
 	}
-	pprof.SetGoroutineLabels(labels)
+	f.setLabels()
 }
 
 // isLocalRoot reports whether s was not called by another span of this process.
@@ -71,16 +69,13 @@ func isLocalRoot(s sdktrace.ReadOnlySpan) bool {
 	return !parent.SpanID().IsValid() || parent.IsRemote()
 }
 
-// tag makes f's labels, of what its goroutine had and the span label, and
-// returns them in the form that runtime/pprof takes.
-func (f *frame) tag() context.Context {
-	if !direct {
-		f.labels = withSpan(f.before.v, f.key)
-		return &labelCtx{f.labels}
+// setLabels puts f's labels on the calling goroutine.
+func (f *frame) setLabels() {
+	if t := tagOf(f.labels); t != nil {
+		pprof.SetGoroutineLabels(t)
+	} else {
+		pprof.SetGoroutineLabels(&labelCtx{f.labels})
 	}
-	t := newTag(f)
-	f.labels = t.labels()
-	return t
 }
 
 // leave forgets the span and restores the goroutine's labels, if they are the

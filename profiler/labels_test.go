@@ -53,7 +53,7 @@ func TestLabelSets(t *testing.T) {
 				t.Errorf("in place %v: got %v from %v and a span; want %v", fast, labelsIn(got), tt.have, tt.want)
 			}
 			f := &frame{key: span, before: labelCtx{have}}
-			f.tag()
+			new(shard).label(f)
 			if !maps.Equal(labelsIn(f.labels), tt.want) {
 				t.Errorf("in place %v: got tag %v on %v; want %v", fast, labelsIn(f.labels), tt.have, tt.want)
 			}
@@ -74,7 +74,7 @@ func TestTagOf(t *testing.T) {
 		t.Fatalf("labels cannot be made in place (%v)", err)
 	}
 	f := &frame{key: 1}
-	f.tag()
+	new(shard).label(f)
 	if got := tagOf(f.labels); got == nil || got.frame.Load() != f {
 		t.Errorf("got tag %v; want that of the frame", got)
 	}

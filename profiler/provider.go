@@ -91,18 +91,24 @@ func (p *Profiler) label(ctx context.Context, span trace.Span) context.Context {
 
 // startedHere returns the frame of the span that was just started on this
 // goroutine, and nil when it has none. The goroutine's labels lead to it, if
-// OnStart was the last to set them.
+// OnStart was the last to set them; a goroutine without any is in no span.
 func (p *Profiler) startedHere(span trace.Span) *frame {
-	var key spanKey64
 	if p.readable {
-		if t := tagOf(goroutineLabels()); t != nil {
-			key = keyOf(span.SpanContext().SpanID())
-			if f := t.frame.Load(); f != nil && f.key == key && f.p == p {
+		labels := goroutineLabels()
+		if labels == nil {
+			return nil
+		}
+		if t := tagOf(labels); t != nil {
+			f := t.frame.Load()
+			if f != nil && f.p == p && f.key == keyOf(span.SpanContext().SpanID()) {
 				return f
+			}
+			if p.rootsOnly.Load() {
+				return nil
 			}
 		}
 	}
-	if !p.labeling.Load() || p.resting() || p.rootsOnly.Load() && key != 0 || !span.IsRecording() {
+	if !p.labeling.Load() || p.resting() || !span.IsRecording() {
 		return nil
 	}
 	return p.spans.get(keyOf(span.SpanContext().SpanID()))

@@ -105,6 +105,10 @@ type ended struct {
 // shards spreads the lock; spans of one moment seldom meet in one of 64.
 const shards = 64
 
+// tagsAtOnce are made in one allocation, which is cheaper than one for each. A
+// goroutine that keeps a label keeps its neighbours' memory too: 640 bytes.
+const tagsAtOnce = 8
+
 // registry knows the live spans and those that ended a short while ago. It is
 // written at every start and end of a span and read in whole once a window.
 // Its size is bounded: the oldest entry makes room for the newest.
@@ -130,9 +134,16 @@ type registry struct {
 }
 
 type shard struct {
+	// count is that of the live frames, for those who look for one that is not
+	// there: when only local roots are labelled most shards have none.
+	count atomic.Int32
+
 	mu             sync.Mutex // guards all below
 	live           frameTable
 	oldest, newest *frame
+
+	// tags are for the next spans.
+	tags []tag
 
 	// ended is a ring that grows to maxEnded entries; next is the oldest then.
 	// fresh counts those of the generation.
@@ -167,13 +178,17 @@ func (r *registry) nextGeneration() uint32 {
 // get returns the frame of a live span, and nil when there is none.
 func (r *registry) get(k spanKey64) *frame {
 	s := r.shard(k)
+	if s.count.Load() == 0 {
+		return nil
+	}
 	s.mu.Lock()
 	f := s.live.get(k)
 	s.mu.Unlock()
 	return f
 }
 
-// add takes f in, and reports false when the span is known already.
+// add takes f in and makes its labels, or reports false when the span is known
+// already.
 func (r *registry) add(f *frame) bool {
 	s := r.shard(f.key)
 	s.mu.Lock()
@@ -185,7 +200,9 @@ func (r *registry) add(f *frame) bool {
 		s.unlink(s.oldest).release()
 		r.dropped.Add(1)
 	}
+	s.label(f)
 	s.live.add(f)
+	s.count.Store(int32(s.live.n))
 	if f.older = s.newest; f.older != nil {
 		f.older.newer = f
 	} else {
@@ -195,10 +212,28 @@ func (r *registry) add(f *frame) bool {
 	return true
 }
 
+// label makes f's labels, of what its goroutine had and the span label.
+func (s *shard) label(f *frame) {
+	if !direct {
+		f.labels = withSpan(f.before.v, f.key)
+		return
+	}
+	if len(s.tags) == 0 {
+		s.tags = make([]tag, tagsAtOnce)
+	}
+	t := &s.tags[0]
+	s.tags = s.tags[1:]
+	t.label(f)
+	f.labels = t.labels()
+}
+
 // end takes the span out, remembers that it ended, and returns its frame; nil
 // when it had none (any more), and then nothing is remembered.
 func (r *registry) end(k spanKey64) *frame {
 	s := r.shard(k)
+	if s.count.Load() == 0 { // whoever ends a span knows that it has started
+		return nil
+	}
 	s.mu.Lock()
 	f := s.live.get(k)
 	if f == nil {
@@ -221,6 +256,7 @@ func (r *registry) end(k spanKey64) *frame {
 // unlink takes f out of the live frames and returns it.
 func (s *shard) unlink(f *frame) *frame {
 	s.live.remove(f)
+	s.count.Store(int32(s.live.n))
 	if f.older != nil {
 		f.older.newer = f.newer
 	} else {

@@ -13,9 +13,9 @@ import (
 // and is never used again, and it lets go of the frame when the span ends. As a
 // context it is what pprof.SetGoroutineLabels takes.
 type tag struct {
-	set labelSet // first: a pointer to it is a pointer to the tag
+	set labelSet     // first: a pointer to it is a pointer to the tag
 	own [1]labelPair // what set lists, unless there are other labels too
-	hex [16]byte // the span label's value
+	hex [16]byte     // the span label's value
 
 	// frame is that of the span, nil when that is over.
 	frame atomic.Pointer[frame]
@@ -23,9 +23,8 @@ type tag struct {
 
 var _ context.Context = (*tag)(nil)
 
-// newTag returns labels that name f's span beside those that were there before.
-func newTag(f *frame) *tag {
-	t := &tag{}
+// label makes t the labels of f's span, beside those that were there before.
+func (t *tag) label(f *frame) {
 	f.key.putHex(&t.hex)
 	l := labelPair{spanKey, unsafe.String(&t.hex[0], len(t.hex))}
 	if before := listOf(f.before.v); len(before) == 0 || len(before) == 1 && before[0].key == spanKey {
@@ -35,7 +34,6 @@ func newTag(f *frame) *tag {
 		t.set.list = withLabel(before, l)
 	}
 	t.frame.Store(f)
-	return t
 }
 
 // tagOf returns the tag that labels are, and nil when they are something else,

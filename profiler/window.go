@@ -286,7 +286,8 @@ func (s *sampler) finish(r *recording) (err error) {
 	}
 	p.over("reading a CPU profile")
 
-	t := attribute(prof, func(ids map[spanKey64]identity) { p.spans.identify(ids, r.generation) }, p.opts.MaxStacks, p.opts.MaxDepth)
+	scale := calibrate(samplesOf(prof), time.Duration(prof.Period), r.sampled)
+	t := attribute(prof, func(ids map[spanKey64]identity) { p.spans.identify(ids, r.generation) }, scale, p.opts.MaxStacks, p.opts.MaxDepth)
 	w.Period = time.Duration(prof.Period)
 	w.Samples, w.Labeled = int(t.samples), int(t.labeled)
 	w.Process, w.RootsOnly = r.process, r.rootsOnly
