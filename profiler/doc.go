@@ -141,7 +141,7 @@
 // costs a few milliseconds of CPU each 10 s; Stats.Own counts the samples that
 // fell on the profiler. Between two windows nothing is sampled for 1 to 24 ms,
 // the more the busier the process is; Stats.Lost adds that up. A second of signals
-// takes about 20 µs of CPU, 1 µs more for each thread, and 30 bytes on disk.
+// takes about 40 µs of CPU, 1 µs more for each thread, and 50 bytes on disk.
 //
 // A span that records costs six small allocations and, in CPU time, about 0.6 to
 // 0.7 of what the SDK itself spends on it (one root and four children, Go 1.26,
