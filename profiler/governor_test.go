@@ -1,12 +1,15 @@
 package profiler
 
 import (
+	"bytes"
 	"context"
+	"math"
 	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/pprof/profile"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/spanclock/spanclock/spanstore"
@@ -212,6 +215,68 @@ func TestGovern(t *testing.T) {
 	tr, err := store.Trace(context.Background(), span.SpanContext().TraceID())
 	if err != nil || len(tr.Windows) == 0 || tr.Windows[len(tr.Windows)-1].Hole != holeBudget {
 		t.Errorf("got %+v, %v; want the hole over the span", tr, err)
+	}
+}
+
+// What the governor adds up is labelled: the goroutines of the profiler, and those
+// of the store apart.
+func TestBackgroundIsLabeled(t *testing.T) {
+	store, err := spanstore.Open("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	p, err := Start(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	var prof *profile.Profile
+	found := func(label, in string) bool {
+		for _, s := range prof.Sample {
+			if l := s.Label[ownKey]; len(l) == 0 || l[0] != label {
+				continue
+			}
+			for _, at := range s.Location {
+				for _, line := range at.Line {
+					if strings.HasSuffix(line.Function.Name, in) {
+						return true
+					}
+				}
+			}
+		}
+		return false
+	}
+	for _, want := range []struct{ label, in string }{
+		{ownProfiler, "(*sampler).sleep"}, {ownProfiler, "(*series).run"}, {"store", "(*Store).write"}, {"store", "(*Store).drain"},
+	} {
+		wait(t, want.in+" has the label "+want.label, func() bool {
+			var buf bytes.Buffer
+			if err := pprof.Lookup("goroutine").WriteTo(&buf, 0); err != nil {
+				t.Fatal(err)
+			}
+			if prof, err = profile.Parse(&buf); err != nil {
+				t.Fatal(err)
+			}
+			return found(want.label, want.in)
+		})
+	}
+
+	sample := func(label string, n int64) *profile.Sample {
+		return &profile.Sample{Value: []int64{n, n * 1e7}, Label: map[string][]string{ownKey: {label}}}
+	}
+	got := attribute(&profile.Profile{Period: 1e7, Sample: []*profile.Sample{sample(ownProfiler, 3), sample("store", 5)}},
+		func(map[spanKey64]identity) {}, 1, 1, 1)
+	if got.own != 8 || got.store != 5 {
+		t.Errorf("got %d samples of our own, %d of the store's; want 8, 5", got.own, got.store)
+	}
+}
+
+func TestBudgetIsChecked(t *testing.T) {
+	for _, budget := range []float64{-0.1, 1.5, math.NaN()} {
+		if _, err := (&Options{Budget: budget}).resolved(); err == nil || !strings.Contains(err.Error(), "Budget") {
+			t.Errorf("%v: got %v; want an error that names the option", budget, err)
+		}
 	}
 }
 

@@ -93,6 +93,24 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// A goroutine that outlives its span is nobody's any more, and counted.
+func TestLiveCountsLateGoroutines(t *testing.T) {
+	s := newService(t, quick)
+	hold := make(chan struct{})
+	var wg sync.WaitGroup
+	_, span := s.Start(context.Background(), "over")
+	for range 3 {
+		wg.Go(func() { waitForIt(hold) })
+	}
+	span.End()
+	v, err := s.prof.Live(context.Background())
+	close(hold)
+	wg.Wait()
+	if err != nil || v.Late != 3 || len(v.Spans) != 0 {
+		t.Errorf("got %+v, %v; want 3 late goroutines and no span", v, err)
+	}
+}
+
 // Those who ask at the same time, or soon after, share one view.
 func TestLiveIsShared(t *testing.T) {
 	s := newService(t, quick)
