@@ -18,3 +18,6 @@ func goroutineLabels() any {
 	}
 	return nil
 }
+
+// unlabelled reports whether the calling goroutine has no labels at all.
+func unlabelled() bool { return getProfLabel() == nil }

@@ -5,3 +5,5 @@ package profiler
 // goroutineLabels is never the labels of the calling goroutine: the public API
 // sets them but does not tell them.
 func goroutineLabels() any { return nil }
+
+func unlabelled() bool { return false }

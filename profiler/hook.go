@@ -128,7 +128,7 @@ func (p *Profiler) settle(cur any) (labels any, names *frame) {
 		return cur, nil
 	}
 	around, known := p.spans.enclosing(key)
-	if t := tagOf(cur); !known && (t == nil || t.frame.Load() != nil) { // somebody else's label of that name
+	if !known && !isOver(cur) { // somebody else's label of that name
 		return cur, nil
 	}
 	rest := withoutSpan(cur)
@@ -140,6 +140,13 @@ func (p *Profiler) settle(cur any) (labels any, names *frame) {
 	default:
 		return withSpan(rest, around.key), around
 	}
+}
+
+// isOver reports whether labels are certain to name a span that is over, or had
+// to make room.
+func isOver(labels any) bool {
+	t := tagOf(labels)
+	return t != nil && t.frame.Load() == nil
 }
 
 // frameOf returns the frame of the live span that labels name, if there is one.

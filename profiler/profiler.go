@@ -35,7 +35,7 @@ type Options struct {
 	Labels Labels
 
 	// MaxLive is the most spans in flight whose labels the profiler can take
-	// back, each about 250 bytes. The oldest makes room for the newest: a span
+	// back, each about 220 bytes. The oldest makes room for the newest: a span
 	// that never ends goes first. The default is 32768.
 	MaxLive int
 
@@ -346,7 +346,8 @@ type Stats struct {
 	// Windows and Holes count what was stored of either.
 	Windows, Holes int64
 
-	// Samples counts all CPU samples; each stands for 10 ms of CPU time.
+	// Samples counts all CPU samples; each stands for 10 ms of CPU time, and for
+	// more where some were lost.
 	// Labeled are those that were put to a span, Late those of a span that was
 	// over, Unattributed those of a span that is not known (any more), and Own
 	// those of the profiler itself and of the store. The rest ran outside of spans.

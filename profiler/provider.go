@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"context"
+	"fmt"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -75,6 +76,9 @@ type tracer struct {
 // type assertions on it, SpanFromContext and a second End work as without us.
 func (t *tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
 	ctx, span := t.inner.Start(ctx, name, opts...)
+	if t.p.readable && unlabelled() { // as a span that does not record leaves the goroutine
+		return ctx, span
+	}
 	return t.p.label(ctx, span), span
 }
 
@@ -91,14 +95,10 @@ func (p *Profiler) label(ctx context.Context, span trace.Span) context.Context {
 
 // startedHere returns the frame of the span that was just started on this
 // goroutine, and nil when it has none. The goroutine's labels lead to it, if
-// OnStart was the last to set them; a goroutine without any is in no span.
+// OnStart was the last to set them.
 func (p *Profiler) startedHere(span trace.Span) *frame {
 	if p.readable {
-		labels := goroutineLabels()
-		if labels == nil {
-			return nil
-		}
-		if t := tagOf(labels); t != nil {
+		if t := tagOf(goroutineLabels()); t != nil {
 			f := t.frame.Load()
 			if f != nil && f.p == p && f.key == keyOf(span.SpanContext().SpanID()) {
 				return f
@@ -130,3 +130,8 @@ func (f *frame) Value(key any) any {
 	}
 	return withSpan(outer, f.key)
 }
+
+// String and GoString keep whoever prints a context away from the fields, which
+// change while it is printed.
+func (f *frame) String() string   { return fmt.Sprintf("%v.WithSpanLabel(%s)", f.Context, f.key.hex()) }
+func (f *frame) GoString() string { return f.String() }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -28,12 +26,6 @@ func TestLabelRoots(t *testing.T) {
 		hasLabel(t, "after the grandchild", "task", "x")
 		carries(t, "after the grandchild", root)
 	})
-
-	remote := trace.ContextWithRemoteSpanContext(context.Background(), child.SpanContext().WithRemote(true))
-	_, served := s.Start(remote, "called from elsewhere")
-	carries(t, "in a span with a remote parent", served)
-	served.End()
-	carries(t, "after it", root)
 
 	burnCPU(200 * time.Millisecond)
 	child.End()

@@ -347,12 +347,29 @@ func TestSpansThatNeverEnd(t *testing.T) {
 		span.End()
 	}()
 	<-done
+
+	// A span that had to make room leaves no label behind either.
+	first, others := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(first)
+		_, span := s.Start(context.Background(), "dropped")
+		<-others
+		span.End()
+		if s.prof.Stats().LabelsReadable {
+			carries(t, "after the end of a span that made room", nil)
+		}
+	}()
+	for range started {
+		s.Start(context.Background(), "leak")
+	}
+	close(others)
+	<-first
 	st := s.prof.Stats()
 	if st.LiveSpans > 640 {
 		t.Errorf("got %d live spans; want at most 640", st.LiveSpans)
 	}
-	if got := int64(st.LiveSpans) + st.DroppedSpans; got != started {
-		t.Errorf("got %d live and %d dropped spans; want %d together", st.LiveSpans, st.DroppedSpans, started)
+	if got := int64(st.LiveSpans) + st.DroppedSpans; got != 2*started+1 {
+		t.Errorf("got %d live and %d dropped spans; want %d together", st.LiveSpans, st.DroppedSpans, 2*started+1)
 	}
 }
 

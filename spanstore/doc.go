@@ -71,8 +71,8 @@
 // Traces lists traces by conditions on a span, on the whole trace and on time,
 // newest or longest first, page by page; ParseQuery reads them from text. A
 // page's cursor is a place in the order: a trace that does not change is on one
-// page, once, whatever arrives between pages. Services, Operations, Latencies
-// and Edges sum up. All of them see every span accepted before the call, and
+// page, once, whatever arrives between pages. Services, Operations, Latencies,
+// Edges and Profiles sum up. All of them see every span accepted before the call, and
 // name what they could not read.
 //
 // A query asks the index first: times, services, whether there are errors, the

@@ -74,7 +74,8 @@ type Usage struct {
 	SpanID  trace.SpanID
 
 	// Samples counts the CPU profile samples that fell on the span itself, its
-	// child spans excluded. Each stands for one Window.Period of CPU time.
+	// child spans excluded. Each stands for one Window.Period of CPU time, and
+	// for more where samples were lost.
 	Samples int
 
 	// CPU is the CPU time those samples stand for.

@@ -80,6 +80,9 @@ func spanclock(sdk func() *sdktrace.TracerProvider, labels profiler.Labels) func
 			return nil, nil, err
 		}
 		prof.Pause()
+		if err := prof.Refresh(context.Background()); err != nil { // until the window that it ended is dealt with
+			return nil, nil, err
+		}
 		return prof.TracerProvider(sdk()), func() { prof.Stop(); store.Close() }, nil
 	}
 }

@@ -31,8 +31,12 @@ func main() {
 	turns := flag.Int("turns", 31, "turns of each contender")
 	requests := flag.Int("requests", 20_000, "requests in a turn")
 	pairs := flag.Int("pairs", 6, "pairs of runs at a steady rate, of 22 s each; 0 leaves that out")
+	only := flag.String("base", "", "measure only what is compared with this")
 	out := flag.String("out", "", "write the report to this file too")
 	flag.Parse()
+	contenders = slices.DeleteFunc(contenders, func(c contender) bool {
+		return *only != "" && c.base != *only && c.name != *only
+	})
 
 	got, err := measure(*turns, *requests)
 	if err != nil {
