@@ -269,7 +269,7 @@ func TestStartStopLoop(t *testing.T) {
 	for range 5 {
 		s := newService(t, nil)
 		_, span := s.Start(context.Background(), "span")
-		burnCPU(50 * time.Millisecond)
+		burnSome(400)
 		if err := s.prof.Stop(); err != nil {
 			t.Fatalf("Stop: %v", err)
 		}
