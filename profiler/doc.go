@@ -106,7 +106,7 @@
 // the more the busier the process is; Stats.Lost adds that up.
 //
 // A span that records costs two small allocations, one of them shared by eight
-// spans, and about a fifth of the CPU time that the SDK itself spends on a span
+// spans, and about an eighth of the CPU time that the SDK itself spends on a span
 // that is exported; with LabelRoots only local roots cost that, other spans some
 // ten nanoseconds. The SDK makes a snapshot of each span for its processors, which
 // is half as much again, and which a program that exports its spans pays anyway. A
