@@ -3,6 +3,8 @@ package spanstore
 import (
 	"container/list"
 	"sync"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
 // cacheBytes bounds the decoded blocks that are kept for the next query: about
@@ -73,4 +75,25 @@ func (c *blockCache) removeLocked(e *list.Element) {
 	v := c.order.Remove(e).(*cached)
 	delete(c.byKey, v.key)
 	c.bytes -= v.bytes
+}
+
+// finderPool keeps what lookups unpack blocks with: without it each would leave
+// 200 kB to the garbage collector.
+type finderPool struct{ pool sync.Pool }
+
+// maxFinderBytes bounds the memory that waits for the next lookup; few blocks
+// take a quarter of it.
+const maxFinderBytes = 512 << 10
+
+func (p *finderPool) get() *block.Finder {
+	if f, ok := p.pool.Get().(*block.Finder); ok {
+		return f
+	}
+	return new(block.Finder)
+}
+
+func (p *finderPool) put(f *block.Finder) {
+	if f.MemoryBytes() <= maxFinderBytes {
+		p.pool.Put(f)
+	}
 }

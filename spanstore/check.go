@@ -97,7 +97,11 @@ func (c *checker) files() {
 	s := c.s
 	s.mu.Lock()
 	c.infos = slices.Clone(s.infos)
+	covered := s.index.covers(s.infos)
 	s.mu.Unlock()
+	if !covered {
+		c.fail(14, "the index of traces has other blocks than the index")
+	}
 	if !slices.IsSortedFunc(c.infos, func(a, b *blockInfo) int {
 		if a.seq < b.seq {
 			return -1

@@ -60,17 +60,19 @@ func TestCheck(t *testing.T) {
 			overwrite(t, segmentPath(s.dir, 1), int64(m.root)*pageSize, make([]byte, 8))
 		}, "invariant 8"},
 		"a block": {func(s *Store) {
-			res, _, err := walkFile(segmentPath(s.dir, 1))
+			c, err := readContents(segmentPath(s.dir, 1))
 			if err != nil {
 				t.Fatal(err)
 			}
+			res := c.walk
 			overwrite(t, segmentPath(s.dir, 1), res.blocks[0].data.off+1000, []byte("damage"))
 		}, "invariant 10"},
 		"a summary": {func(s *Store) {
-			res, _, err := walkFile(segmentPath(s.dir, 1))
+			c, err := readContents(segmentPath(s.dir, 1))
 			if err != nil {
 				t.Fatal(err)
 			}
+			res := c.walk
 			overwrite(t, segmentPath(s.dir, 1), res.blocks[0].summary.off+10, []byte("damage"))
 		}, "invariant 10"},
 		"the index": {func(s *Store) {

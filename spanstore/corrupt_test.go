@@ -130,10 +130,11 @@ func (p *pristine) readFiles(dir string) error {
 		if filepath.Ext(path) != segmentSuffix {
 			continue
 		}
-		res, _, err := walkFile(path)
+		c, err := readContents(path)
 		if err != nil {
 			return err
 		}
+		res := c.walk
 		p.segs = append(p.segs, e.Name())
 		p.places[e.Name()] = res.blocks
 		for _, at := range res.blocks {

@@ -83,8 +83,8 @@
 //
 // OnEnd takes a lock for a slice append. Encoding and writing happen in two
 // background goroutines. Memory: up to 16,384 queued spans and 16 full blocks
-// when the disk is slow, a cache of 8 MiB, and an index of about 5 bytes a
-// trace.
+// when the disk is slow, a cache of 8 MiB, half a MiB for each lookup under way,
+// and an index of about 5 bytes a trace and half a KiB a block.
 //
 // # Caveats
 //
@@ -173,9 +173,10 @@
 //
 // # Damage
 //
-// Open walks the pages of every segment before bbolt maps it (1 to 2 ms for a
-// million spans), as bbolt panics, faults, or fills the memory on pages that are
-// not its own. Of a segment that does not pass, or that turns out to be damaged
+// Open walks the pages of every segment before bbolt maps it, several segments at
+// a time (about 2 ms of CPU time for a million spans), as bbolt panics, faults,
+// or fills the memory on pages that are not its own; the index is read on the
+// way. Of a segment that does not pass, or that turns out to be damaged
 // later, the writer saves every block whose checksum holds into a new file,
 // which then takes its place; what was saved and lost goes to the log and to
 // Stats. Where nothing can be saved the file is set aside. Errors of the system

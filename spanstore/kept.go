@@ -545,11 +545,10 @@ func (r *ring) expireKept(before time.Time, why string) {
 	old := func(b *blockInfo) bool {
 		return b.kept && b.kind == block.KindSpans && b.max < before.UnixNano()
 	}
-	s.infos = slices.DeleteFunc(s.infos, func(b *blockInfo) bool {
+	s.dropInfos(func(b *blockInfo) bool {
 		if !old(b) {
 			return false
 		}
-		s.cache.drop(b)
 		spans += b.count
 		traces = append(traces, b.traces...)
 		return true
@@ -590,9 +589,7 @@ func (s *Store) countKept() {
 
 // keeps reports whether a kept block has a part of the trace. s.mu is held.
 func (s *Store) keeps(fp uint32) bool {
-	return slices.ContainsFunc(s.infos, func(b *blockInfo) bool {
-		return b.kept && b.kind == block.KindSpans && b.mayHold(fp)
-	})
+	return slices.ContainsFunc(s.index.find(fp), func(b *blockInfo) bool { return b.kept })
 }
 
 // kept names why a trace is kept.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +20,12 @@ func (r *ring) load() error {
 	if err != nil {
 		return err
 	}
+	found := r.readSegments(nums)
 	for i, num := range nums {
-		if err := r.loadSegment(num, i == len(nums)-1, nil); err != nil {
+		if err := r.take(num, i == len(nums)-1, found[i], nil); err != nil {
+			for _, f := range found[i+1:] {
+				err = errors.Join(err, f.close())
+			}
 			return errors.Join(err, r.close())
 		}
 	}
@@ -73,21 +79,74 @@ func (r *ring) findFiles() (nums []uint64, err error) {
 	return nums, nil
 }
 
-// loadSegment opens one segment and indexes its blocks; the newest goes on being
-// written, if it is within its bounds. A damaged one is left for salvageAll. One of another
+// maxReaders bounds the segments that are read at a time. A disk is faster at
+// several things at once.
+const maxReaders = 8
+
+// readSegments reads the segments of the given numbers.
+func (r *ring) readSegments(nums []uint64) []foundSegment {
+	found := make([]foundSegment, len(nums))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(len(nums), maxReaders) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(nums); i = int(next.Add(1)) - 1 {
+				found[i] = r.readSegment(nums[i], i == len(nums)-1)
+			}
+		})
+	}
+	wg.Wait()
+	return found
+}
+
+// foundSegment is a segment that a former process left, opened, or why not.
+type foundSegment struct {
+	*contents
+	seg     *boltSegment
+	written bool // seg can be written
+	err     error
+}
+
+// readSegment reads what the index needs of a segment, and opens it; the newest
+// to be written, if it is within its bounds.
+func (r *ring) readSegment(num uint64, newest bool) (f foundSegment) {
+	path := segmentPath(r.s.dir, num)
+	f.err = guard(func() (err error) {
+		if f.contents, err = readContents(path); err != nil {
+			return err
+		}
+		f.written = newest && f.file.Size() <= r.s.layout.segmentMax
+		f.seg, err = openSegment(path, num, r.s.layout.segmentMax, f.written)
+		return err
+	})
+	if f.err != nil {
+		return f
+	}
+	for _, info := range f.infos {
+		info.seg = f.seg
+	}
+	return f
+}
+
+func (f *foundSegment) close() error {
+	if f.err != nil {
+		return nil // it is not open
+	}
+	return f.seg.close()
+}
+
+// loadSegment reads one segment and takes it into the ring.
+func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
+	return r.take(num, newest, r.readSegment(num, newest), instead)
+}
+
+// take indexes a segment's blocks; the newest goes on being written, if it is
+// within its bounds. A damaged one is left for salvageAll. One of another
 // format is an error, as is one that cannot be reached: setting it aside would
 // lose it. The segment that it stands instead of, if any, leaves the index in
 // the same moment.
-func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
-	path := segmentPath(r.s.dir, num)
-	fi, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	seg, infos, log, err := r.readSegment(path, num)
-	if err == nil && newest && fi.Size() <= r.s.layout.segmentMax {
-		err = seg.write()
-	}
+func (r *ring) take(num uint64, newest bool, f foundSegment, instead segment) error {
+	path, err := segmentPath(r.s.dir, num), f.err
 	switch {
 	case err == nil:
 	case isLocked(err):
@@ -102,28 +161,24 @@ func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
 	default:
 		return fmt.Errorf("%w: %s", err, elsewhere)
 	}
-	pins, err := seg.pins()
-	if err != nil {
-		r.s.report("pins", err)
-	}
 	r.s.mu.Lock()
 	if instead != nil {
 		r.s.forgetLocked(instead)
 	}
-	for _, info := range infos {
+	for _, info := range f.infos {
 		r.s.addInfo(info)
 		r.s.seq = max(r.s.seq, info.seq)
 	}
 	at, _ := slices.BinarySearchFunc(r.sealed, num, func(seg sealedSegment, num uint64) int { return cmp.Compare(seg.number(), num) })
 	if at == len(r.sealed) && r.active == nil && !r.loaded {
-		r.s.gone.decode(log, time.Now()) // the newest segment's counts
-		r.s.pins.decode(pins)
+		r.s.gone.decode(f.log, time.Now()) // the newest segment's counts
+		r.s.pins.decode(f.pins)
 	}
 	r.s.mu.Unlock()
-	if newest && fi.Size() <= r.s.layout.segmentMax {
-		r.active, r.since, r.logged = seg, time.Now(), true
+	if f.written {
+		r.active, r.since, r.logged = f.seg, time.Now(), true
 	} else {
-		r.sealed = slices.Insert(r.sealed, at, sealedSegment{seg, fi.ModTime()})
+		r.sealed = slices.Insert(r.sealed, at, sealedSegment{f.seg, f.file.ModTime()})
 	}
 	return nil
 }
@@ -147,22 +202,6 @@ func onlyBegun(path string) bool {
 	}
 	m := parseMeta(b)
 	return m != nil && m.tx == 0
-}
-
-// readSegment opens a segment to read it, and reads what the index needs.
-func (r *ring) readSegment(path string, num uint64) (*boltSegment, []*blockInfo, []byte, error) {
-	if err := checkFile(path); err != nil {
-		return nil, nil, nil, err
-	}
-	seg, err := openSegment(path, num, r.s.layout.segmentMax)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	infos, log, err := seg.load()
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, seg.close())
-	}
-	return seg, infos, log, nil
 }
 
 // setFileAside renames a damaged file, so that it is neither used nor lost

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
@@ -54,6 +56,17 @@ func (s *Store) recycle(p *pendingBlock) {
 
 func (b *pendingBlock) isFull(l layout) bool {
 	return b.enc.Len() >= blockSpans || b.enc.Size() >= l.blockMax
+}
+
+// holds reports whether b has a part of the trace. The newest are asked first.
+// s.mu is held.
+func (b *pendingBlock) holds(id trace.TraceID) bool {
+	for t := b.enc.Traces() - 1; t >= 0; t-- {
+		if b.enc.TraceID(t) == id {
+			return true
+		}
+	}
+	return false
 }
 
 // read returns what readers see of b now, which must not be empty. Open says

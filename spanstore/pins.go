@@ -90,7 +90,7 @@ func (s *Store) mayHold(fp uint32) bool {
 		return false
 	}
 	return inMemory(s.open) || slices.ContainsFunc(s.full, inMemory) ||
-		slices.ContainsFunc(s.infos, func(b *blockInfo) bool { return b.kind == block.KindSpans && b.mayHold(fp) })
+		len(s.index.find(fp)) > 0
 }
 
 const pinsVersion = 1

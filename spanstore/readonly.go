@@ -135,30 +135,15 @@ type fileSegment struct {
 
 // readFileSegment reads what the index needs of a segment.
 func readFileSegment(path string, num uint64) (_ *fileSegment, infos []*blockInfo, log []byte, err error) {
-	f, err := os.Open(path)
+	c, err := readContents(path)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	res, err := walkSegment(f, fi.Size())
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	seg := &fileSegment{num: num, path: path, file: fi, places: res.blocks, runsAt: res.runs}
-	if infos, err = res.summaries(f); err != nil {
-		return nil, nil, nil, err
-	}
-	for _, info := range infos {
+	seg := &fileSegment{num: num, path: path, file: c.file, places: c.walk.blocks, runsAt: c.walk.runs}
+	for _, info := range c.infos {
 		info.seg = seg
 	}
-	if at, ok := res.meta[string(keyEvictions)]; ok {
-		log, err = readExtent(f, at)
-	}
-	return seg, infos, log, err
+	return seg, c.infos, c.log, nil
 }
 
 func (s *fileSegment) number() uint64         { return s.num }
@@ -205,13 +190,15 @@ func (s *fileSegment) use(f func(*os.File) error) error {
 	return f(file)
 }
 
-func (s *fileSegment) read(seq uint64) (data []byte, err error) {
+func (s *fileSegment) read(seq uint64) ([]byte, error) { return s.readInto(seq, nil) }
+
+func (s *fileSegment) readInto(seq uint64, buf []byte) (data []byte, err error) {
 	at, ok := placeOf(s.places, seq)
 	if !ok {
 		return nil, fmt.Errorf("segment %s has no block %d", s.path, seq)
 	}
 	err = s.use(func(f *os.File) (err error) {
-		data, err = readExtent(f, at.data)
+		data, err = readExtentInto(f, at.data, buf)
 		return err
 	})
 	return data, err

@@ -1,7 +1,6 @@
 package spanstore
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -177,27 +176,6 @@ func (r *ring) index(blocks []encodedBlock) {
 	}
 }
 
-// addInfo keeps s.infos ordered by number, of each the version in the highest
-// segment. s.mu is held.
-func (s *Store) addInfo(info *blockInfo) {
-	i, found := slices.BinarySearchFunc(s.infos, info.seq, func(b *blockInfo, seq uint64) int { return cmp.Compare(b.seq, seq) })
-	if found {
-		if s.infos[i].seg.number() > info.seg.number() {
-			return
-		}
-		s.cache.drop(s.infos[i])
-		switch info.older = s.infos[i]; {
-		case info.older.seg == info.seg:
-			info.older = info.older.older
-		case info.kept: // it was in memory, whole
-			info.older = nil
-		}
-		s.infos[i] = info
-		return
-	}
-	s.infos = slices.Insert(s.infos, i, info)
-}
-
 // rotate seals the active segment, makes room in the budget, and begins another.
 func (r *ring) rotate() error {
 	if r.active != nil {
@@ -310,11 +288,10 @@ func (s *Store) forget(seg segment) (spans int, traces []uint32) {
 }
 
 func (s *Store) forgetLocked(seg segment) (spans int, traces []uint32) {
-	s.infos = slices.DeleteFunc(s.infos, func(b *blockInfo) bool {
+	s.dropInfos(func(b *blockInfo) bool {
 		if b.seg != seg {
 			return false
 		}
-		s.cache.drop(b)
 		if b.kind == block.KindSpans {
 			spans += b.count
 			traces = append(traces, b.traces...)

@@ -71,8 +71,11 @@ func newPlaceIndex(blocks []scanBlock) placeIndex {
 	// Two bits for each of a few million values of a fingerprint's hash say
 	// whether it was met once and twice. What is wrong about that is sorted out
 	// by the second pass.
-	const bits = 1 << 22
-	once, twice := make([]uint64, bits/64), make([]uint64, bits/64)
+	const bits = 64 * sieveWords
+	met := sieves.Get().(*sieve)
+	defer sieves.Put(met)
+	*met = sieve{}
+	once, twice := &met.once, &met.twice
 	for i := range blocks {
 		for _, fp := range blocks[i].fingerprints() {
 			at, bit := fp%bits/64, uint64(1)<<(fp%64)
@@ -90,6 +93,13 @@ func newPlaceIndex(blocks []scanBlock) placeIndex {
 	}
 	return ix
 }
+
+// sieve is a megabyte that newPlaceIndex needs for a moment.
+type sieve struct{ once, twice [sieveWords]uint64 }
+
+const sieveWords = 1 << 16
+
+var sieves = sync.Pool{New: func() any { return new(sieve) }}
 
 // shared returns the places of all blocks that may hold parts of a trace, if
 // they are more than one.
@@ -248,10 +258,11 @@ func (b *scanBlock) columns(sn *snapshot, scanner *block.Scanner) (*block.Column
 	if spans, ok := sn.s.cache.get(b.info).(*block.Spans); ok {
 		return spans.Columns(), nil
 	}
-	data, err := b.info.seg.read(b.info.seq)
+	data, err := b.info.seg.readInto(b.info.seq, scanner.Buf)
 	if err != nil {
 		return nil, err
 	}
+	scanner.Buf = data
 	return scanner.Open(data)
 }
 

@@ -26,8 +26,10 @@ type segment interface {
 	// commit makes all of c durable, or none of it.
 	commit(c *commit) error
 
-	// read returns a copy of a block.
+	// read returns a block, which nobody changes. readInto returns a copy in the
+	// memory of buf, as far as that suffices.
 	read(seq uint64) ([]byte, error)
+	readInto(seq uint64, buf []byte) ([]byte, error)
 
 	// seal ends writing.
 	seal() error
@@ -117,6 +119,11 @@ func (s *memSegment) read(seq uint64) ([]byte, error) {
 		return nil, fmt.Errorf("segment %d has no block %d", s.num, seq)
 	}
 	return b, nil // never changed once it is in the map
+}
+
+func (s *memSegment) readInto(seq uint64, buf []byte) ([]byte, error) {
+	b, err := s.read(seq)
+	return append(buf[:0], b...), err
 }
 
 func (s *memSegment) drop(why error) error {

@@ -1,7 +1,6 @@
 package spanstore
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -107,16 +106,17 @@ func segmentPath(dir string, num uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("%08d%s", num, segmentSuffix))
 }
 
-// openSegment opens the file at path to read it.
-func openSegment(path string, num uint64, limit int64) (*boltSegment, error) {
+// openSegment opens the file at path, which has passed the walk, to read it, or
+// to write to it too.
+func openSegment(path string, num uint64, limit int64, write bool) (*boltSegment, error) {
 	s := newBoltSegment(path, num, limit)
-	return s, s.open(false, nil)
+	return s, s.open(write, nil)
 }
 
 // createSegment makes a new file with the log of evictions in it.
 func createSegment(path string, num uint64, limit int64, log []byte) (*boltSegment, error) {
 	s := newBoltSegment(path, num, limit)
-	if err := s.open(true, log); err != nil {
+	if err := s.open(true, func(tx *bbolt.Tx) error { return prepare(tx, log) }); err != nil {
 		// Half a file must not stand in the way of the next attempt.
 		if rm := os.Remove(path); rm != nil && !errors.Is(rm, os.ErrNotExist) {
 			err = errors.Join(err, rm)
@@ -149,7 +149,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-func (s *boltSegment) open(write bool, log []byte) error {
+// open opens the file; first is a transaction to begin with, nil for none.
+func (s *boltSegment) open(write bool, first func(*bbolt.Tx) error) error {
 	o := &bbolt.Options{
 		Timeout:      lockTimeout,
 		FreelistType: bbolt.FreelistMapType,
@@ -168,8 +169,8 @@ func (s *boltSegment) open(write bool, log []byte) error {
 			return err
 		}
 		db.AllocSize = int(s.alloc)
-		if write {
-			err = db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, log) })
+		if first != nil {
+			err = db.Update(first)
 		}
 		if err = errors.Join(err, s.measure(db)); err != nil {
 			return errors.Join(err, db.Close())
@@ -179,16 +180,14 @@ func (s *boltSegment) open(write bool, log []byte) error {
 	})
 }
 
-// prepare makes the buckets of a segment that is to be written.
-func (s *boltSegment) prepare(tx *bbolt.Tx, log []byte) error {
+// prepare makes the buckets of a new segment.
+func prepare(tx *bbolt.Tx, log []byte) error {
 	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
 	if err != nil {
 		return err
 	}
-	if meta.Get(keyFormat) == nil {
-		if err := meta.Put(keyFormat, formatMark); err != nil {
-			return err
-		}
+	if err := meta.Put(keyFormat, formatMark); err != nil {
+		return err
 	}
 	if log != nil {
 		if err := meta.Put(keyEvictions, log); err != nil {
@@ -286,7 +285,9 @@ func put(tx *bbolt.Tx, c *commit) error {
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-func (s *boltSegment) read(seq uint64) (data []byte, err error) {
+func (s *boltSegment) read(seq uint64) ([]byte, error) { return s.readInto(seq, nil) }
+
+func (s *boltSegment) readInto(seq uint64, buf []byte) (data []byte, err error) {
 	err = s.use(func(db *bbolt.DB) error {
 		return db.View(func(tx *bbolt.Tx) error {
 			sub := tx.Bucket(bucketBlocks).Bucket(seqKey(seq))
@@ -295,52 +296,11 @@ func (s *boltSegment) read(seq uint64) (data []byte, err error) {
 			}
 			// The copy is made inside the transaction, all else outside: a
 			// transaction held open would pin the pages freed after it.
-			data = append([]byte(nil), sub.Get(keyData)...)
+			data = append(buf[:0], sub.Get(keyData)...)
 			return nil
 		})
 	})
 	return data, err
-}
-
-// load reads what Open needs: the blocks' summaries and the log of evictions.
-func (s *boltSegment) load() (infos []*blockInfo, log []byte, err error) {
-	err = s.use(func(db *bbolt.DB) error {
-		return db.View(func(tx *bbolt.Tx) error {
-			meta, blocks := tx.Bucket(bucketMeta), tx.Bucket(bucketBlocks)
-			if meta == nil || blocks == nil {
-				return damage("%s is a bbolt file but not a segment of a span store", s.path)
-			}
-			log = append(log, meta.Get(keyEvictions)...)
-			return blocks.ForEachBucket(func(k []byte) error {
-				if len(k) != 8 {
-					return damage("%s has a block with the number %x", s.path, k)
-				}
-				of := blocks.Bucket(k)
-				info, err := decodeBlockInfo(binary.BigEndian.Uint64(k), len(of.Get(keyData)), of.Get(keySummary))
-				if err != nil {
-					return fmt.Errorf("block %x of %s: %w", k, s.path, err)
-				}
-				info.seg = s
-				if info.kept {
-					info.bytes = int64(len(of.Get(keySummary)) + len(of.Get(keyData)))
-				}
-				infos = append(infos, info)
-				return nil
-			})
-		})
-	})
-	return infos, log, err
-}
-
-// pins returns the pinned traces as they were stored, nil when they were not.
-func (s *boltSegment) pins() (b []byte, err error) {
-	err = s.use(func(db *bbolt.DB) error {
-		return db.View(func(tx *bbolt.Tx) error {
-			b = bytes.Clone(tx.Bucket(bucketMeta).Get(keyPins))
-			return nil
-		})
-	})
-	return b, err
 }
 
 // runs returns the runs that wrote into the segment, oldest first.
@@ -419,17 +379,6 @@ func (s *boltSegment) reopen() error {
 		return nil
 	}
 	return s.open(false, nil)
-}
-
-// write opens the file again for writing.
-func (s *boltSegment) write() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := guard(s.db.Close); err != nil {
-		return err
-	}
-	s.db = nil
-	return s.open(true, nil)
 }
 
 func (s *boltSegment) close() error { return s.closeAs(ErrClosed) }

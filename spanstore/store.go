@@ -35,14 +35,15 @@ var (
 // safe for concurrent use, and a nil *Store is inert: it takes nothing, holds
 // nothing and returns no errors but ErrNotFound.
 type Store struct {
-	opts   Options
-	layout layout
-	dir    string // empty in memory
-	lock   *os.File
-	codec  *block.Codec
-	cache  *blockCache
-	counts counters
-	queue  spanQueue
+	opts    Options
+	layout  layout
+	dir     string // empty in memory
+	lock    *os.File
+	codec   *block.Codec
+	cache   *blockCache
+	finders finderPool
+	counts  counters
+	queue   spanQueue
 
 	redactor *redactor // nil when nothing is redacted
 
@@ -52,6 +53,8 @@ type Store struct {
 	spare      []*block.Encoder
 	usage      []*pendingUsage
 	infos      []*blockInfo // committed blocks, in the order of their numbers
+	index      traceIndex   // of infos
+	listed     *blockLists  // infos by their kind; nil until somebody asks
 	seq        uint64       // of the next block
 	gone       evictions
 	pins       pins

@@ -18,30 +18,50 @@ var errFormat = errors.New("unknown format")
 
 func isLocked(err error) bool { return errors.Is(err, bolterrors.ErrTimeout) }
 
-// checkFile looks at a file through ReadAt before bbolt maps it into memory,
-// where a file that is damaged or is something else would be a fault.
-func checkFile(path string) error {
-	_, _, err := walkFile(path)
-	return err
+// contents is what Open needs of a segment file. It is read through ReadAt
+// before bbolt maps the file into memory, where one that is damaged or is
+// something else would be a fault.
+type contents struct {
+	file  os.FileInfo // tells later whether the same one still stands there
+	walk  *walkResult
+	infos []*blockInfo
+	log   []byte // of evictions; nil when there is none
+	pins  []byte // likewise
 }
 
-// walkFile walks the segment file at path. What it returns of the file tells
-// later whether the same one still stands there.
-func walkFile(path string) (*walkResult, os.FileInfo, error) {
+// readContents walks the segment file at path and reads what the walk found.
+func readContents(path string) (*contents, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
+	c := &contents{}
+	if c.file, err = f.Stat(); err == nil {
+		c.walk, err = walkSegment(f, c.file.Size())
 	}
-	res, err := walkSegment(f, fi.Size())
-	if err != nil {
-		return nil, nil, fmt.Errorf("segment %s: %w", path, err)
+	if err == nil {
+		c.infos, err = c.walk.summaries(f)
 	}
-	return res, fi, nil
+	if err == nil {
+		c.log, err = c.walk.value(f, keyEvictions)
+	}
+	if err == nil {
+		c.pins, err = c.walk.value(f, keyPins)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("segment %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// value reads a value of the bucket meta, nil when it is not there.
+func (res *walkResult) value(r io.ReaderAt, key []byte) ([]byte, error) {
+	at, ok := res.meta[string(key)]
+	if !ok {
+		return nil, nil
+	}
+	return readExtent(r, at)
 }
 
 // walkSegment walks a file and checks that it is a segment.
@@ -56,23 +76,35 @@ func walkSegment(r io.ReaderAt, size int64) (*walkResult, error) {
 // summaries reads the summaries of the blocks, which tell a damaged key or
 // length.
 func (res *walkResult) summaries(r io.ReaderAt) (infos []*blockInfo, err error) {
-	for _, at := range res.blocks {
-		b, err := readExtent(r, at.summary)
-		if err != nil {
-			return nil, err
+	for i := range res.blocks {
+		at := &res.blocks[i]
+		b := at.read
+		if at.read = nil; b == nil {
+			if b, err = readExtent(r, at.summary); err != nil {
+				return nil, err
+			}
 		}
 		info, err := decodeBlockInfo(at.seq, int(at.data.len), b)
 		if err != nil {
 			return nil, fmt.Errorf("block %d: %w", at.seq, err)
+		}
+		if info.kept {
+			info.bytes = at.summary.len + at.data.len
 		}
 		infos = append(infos, info)
 	}
 	return infos, nil
 }
 
-func readExtent(r io.ReaderAt, at extent) ([]byte, error) {
-	b := make([]byte, at.len)
+func readExtent(r io.ReaderAt, at extent) ([]byte, error) { return readExtentInto(r, at, nil) }
+
+// readExtentInto reads it into the memory of b, as far as that suffices.
+func readExtentInto(r io.ReaderAt, at extent, b []byte) ([]byte, error) {
+	b = slices.Grow(b[:0], int(at.len))[:at.len]
 	if n, err := r.ReadAt(b, at.off); n < len(b) {
+		if errors.Is(err, io.EOF) {
+			return nil, damage("it is cut off at byte %d", at.off+int64(n))
+		}
 		return nil, err
 	}
 	return b, nil

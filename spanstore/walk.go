@@ -39,6 +39,7 @@ type extent struct{ off, len int64 }
 type place struct {
 	seq           uint64
 	summary, data extent
+	read          []byte // the summary, as the walk came by it; nil when it did not
 }
 
 // walkResult is what a segment's pages hold, as far as the walk came.
@@ -333,6 +334,14 @@ func (w *walker) grow(p *node, depth int) error {
 	return w.readAt(p.buf, p.at)
 }
 
+// bytes returns n bytes of the page, nil when they are not in the buffer.
+func (p *node) bytes(at, n int64) []byte {
+	if at+n > int64(len(p.buf)) {
+		return nil
+	}
+	return p.buf[at : at+n]
+}
+
 // next checks that the element's key begins where the one before it ended, and
 // its order. It returns where the value begins.
 func (w *walker) next(p *node, i int, pos, ksize, vsize uint32, lo, hi []byte) (value int64, err error) {
@@ -422,7 +431,7 @@ func (w *walker) leaf(p *node, lo, hi []byte, path [][]byte, depth int) error {
 		v := extent{p.at + at, int64(vsize)}
 		switch flags {
 		case 0:
-			w.found(path, p.key, v)
+			w.found(path, p.key, v, p.bytes(at, v.len))
 		case flagBucket:
 			if err := w.pass(w.bucket(p, at, v, path, depth)); err != nil {
 				return err
@@ -452,6 +461,28 @@ func (w *walker) bucket(p *node, at int64, v extent, path [][]byte, depth int) e
 		w.res.top = append(w.res.top, string(shorten(p.key)))
 	}
 	path = append(path[:len(path):len(path)], p.key)
+	if len(path) == 2 && bytes.Equal(path[0], bucketBlocks) {
+		return w.block(p, head, v, path, depth)
+	}
+	return w.inside(p, head, v, path, depth)
+}
+
+// block checks the bucket of a block, in which there must be something.
+func (w *walker) block(p *node, head []byte, v extent, path [][]byte, depth int) error {
+	key := bytes.Clone(shorten(p.key))
+	if len(p.key) != 8 {
+		return damage("a block has the number %x", key)
+	}
+	before := len(w.res.blocks)
+	err := w.inside(p, head, v, path, depth)
+	if err == nil && len(w.res.blocks) == before {
+		err = damage("block %x is empty", key)
+	}
+	return err
+}
+
+// inside checks what is in the bucket under p's current key.
+func (w *walker) inside(p *node, head []byte, v extent, path [][]byte, depth int) error {
 	if root := order.Uint64(head); root != 0 {
 		if v.len != bucketLen {
 			return damage("bucket %x of %s is both inline and at page %d", shorten(p.key), p.name(), root)
@@ -483,7 +514,7 @@ func (w *walker) inline(in func() string, at extent, b []byte, path [][]byte) er
 		if err != nil {
 			return err
 		}
-		w.found(path, p.key, extent{p.at + value, int64(vsize)})
+		w.found(path, p.key, extent{p.at + value, int64(vsize)}, p.bytes(value, int64(vsize)))
 	}
 	if p.end != p.room {
 		return damage("%s takes %d bytes and needs %d", p.name(), p.room, p.end)
@@ -491,9 +522,9 @@ func (w *walker) inline(in func() string, at extent, b []byte, path [][]byte) er
 	return nil
 }
 
-// found notes a value of a segment. What is not part of the format is passed
-// over: a later version may have put it there.
-func (w *walker) found(path [][]byte, key []byte, v extent) {
+// found notes a value of a segment; b is its bytes if they are at hand. What is
+// not part of the format is passed over: a later version may have put it there.
+func (w *walker) found(path [][]byte, key []byte, v extent, b []byte) {
 	switch {
 	case len(path) == 1 && bytes.Equal(path[0], bucketMeta) && len(key) < 64 && len(w.res.meta) < 64:
 		w.res.meta[string(key)] = v
@@ -508,12 +539,12 @@ func (w *walker) found(path [][]byte, key []byte, v extent) {
 		if n := len(w.res.blocks); n == 0 || w.res.blocks[n-1].seq != seq {
 			w.res.blocks = append(w.res.blocks, place{seq: seq})
 		}
-		b := &w.res.blocks[len(w.res.blocks)-1]
+		of := &w.res.blocks[len(w.res.blocks)-1]
 		switch {
 		case bytes.Equal(key, keySummary):
-			b.summary = v
+			of.summary, of.read = v, bytes.Clone(b)
 		case bytes.Equal(key, keyData):
-			b.data = v
+			of.data = v
 		}
 	}
 }

@@ -210,13 +210,19 @@ type attrs struct {
 	shapes [][]uint32
 	shape  ints
 	values []ints
+	cols   []uint32 // what the shapes are made of
 }
 
 func parseAttrs(cs columns, base byte, n int, strs *stringTable) (*attrs, error) {
-	a := &attrs{strs: strs}
-	var err error
+	a := new(attrs)
+	return a, a.parse(cs, base, n, strs)
+}
+
+// parse makes a the table at base, of n items, in the memory that a has.
+func (a *attrs) parse(cs columns, base byte, n int, strs *stringTable) (err error) {
+	*a = attrs{strs: strs, keys: a.keys[:0], shapes: a.shapes[:0], values: a.values[:0], cols: a.cols[:0]}
 	if a.shape, err = cs.ints(base+attrShape, n); err != nil {
-		return nil, err
+		return err
 	}
 	r := valueReader{s: string(cs[base+attrKeys])}
 	for len(r.s) > 0 {
@@ -226,27 +232,28 @@ func parseAttrs(cs columns, base byte, n int, strs *stringTable) (*attrs, error)
 	r = valueReader{s: string(cs[base+attrShapes])}
 	for len(r.s) > 0 {
 		l := valueReader{s: r.string()}
-		var shape []uint32
+		from := len(a.cols)
 		for len(l.s) > 0 {
 			c := l.uvarint()
 			if bad = bad || l.bad || c >= uint64(len(a.keys)); bad {
 				break
 			}
-			shape = append(shape, uint32(c))
+			a.cols = append(a.cols, uint32(c))
 		}
-		a.shapes = append(a.shapes, shape)
+		a.shapes = append(a.shapes, a.cols[from:len(a.cols):len(a.cols)])
 	}
 	if bad || r.bad {
-		return nil, corrupt("attribute table %d", base)
+		return corrupt("attribute table %d", base)
 	}
 	rest := cs[base+attrValues]
-	a.values = make([]ints, len(a.keys))
-	for i := range a.values {
-		if a.values[i], rest, err = parseInts(rest); err != nil {
-			return nil, err
+	for range a.keys {
+		var v ints
+		if v, rest, err = parseInts(rest); err != nil {
+			return err
 		}
+		a.values = append(a.values, v)
 	}
-	return a, nil
+	return nil
 }
 
 // cursor walks an attribute table's items in ascending order. What lies between
@@ -256,10 +263,16 @@ type cursor struct {
 	next    int      // the first item not yet passed
 	skipped []uint32 // items passed since the last read, by shape
 	at      []uint32 // the next value of each column
+	keys    []string // of the columns, once they are asked for
 }
 
 func (a *attrs) cursor() cursor {
-	return cursor{a: a, skipped: make([]uint32, len(a.shapes)), at: make([]uint32, len(a.keys))}
+	if len(a.shapes) == 0 {
+		return cursor{a: a}
+	}
+	return cursor{
+		a: a, skipped: make([]uint32, len(a.shapes)), at: make([]uint32, len(a.keys)), keys: make([]string, len(a.keys)),
+	}
 }
 
 // read returns the attributes of item i, which must not lie before one that
@@ -269,11 +282,7 @@ func (c *cursor) read(i int) []attribute.KeyValue {
 	if len(a.shapes) == 0 {
 		return nil
 	}
-	for ; c.next < i; c.next++ {
-		if s := a.shape.at(c.next); uint64(s) < uint64(len(c.skipped)) {
-			c.skipped[s]++
-		}
-	}
+	c.skip(i)
 	for s, n := range c.skipped {
 		if n > 0 {
 			for _, col := range a.shapes[s] {
@@ -292,9 +301,31 @@ func (c *cursor) read(i int) []attribute.KeyValue {
 		v := a.values[col].at(int(c.at[col]))
 		c.at[col]++
 		key := a.keys[col]
-		kvs[k] = attribute.KeyValue{Key: attribute.Key(a.strs.at(int64(key.key))), Value: a.value(key.typ, v)}
+		if c.keys[col] == "" {
+			c.keys[col] = a.strs.own(int64(key.key))
+		}
+		kvs[k] = attribute.KeyValue{Key: attribute.Key(c.keys[col]), Value: a.value(key.typ, v)}
 	}
 	return kvs
+}
+
+// skip counts the items before i by their shapes. Mostly a shape is one byte.
+func (c *cursor) skip(i int) {
+	shape := &c.a.shape
+	if shape.w == 1 && shape.least == 0 && c.next < i && i <= shape.n {
+		for _, s := range shape.planes[c.next:i] {
+			if int(s) < len(c.skipped) {
+				c.skipped[s]++
+			}
+		}
+		c.next = i
+		return
+	}
+	for ; c.next < i; c.next++ {
+		if s := shape.at(c.next); uint64(s) < uint64(len(c.skipped)) {
+			c.skipped[s]++
+		}
+	}
 }
 
 func (a *attrs) value(typ byte, v int64) attribute.Value {
@@ -308,8 +339,8 @@ func (a *attrs) value(typ byte, v int64) attribute.Value {
 	case typeFloat64:
 		return attribute.Float64Value(math.Float64frombits(uint64(v)))
 	case typeString:
-		return attribute.StringValue(a.strs.at(v))
+		return attribute.StringValue(a.strs.own(v))
 	}
-	r := valueReader{s: a.strs.at(v)}
+	r := valueReader{s: a.strs.own(v)}
 	return r.value(0)
 }

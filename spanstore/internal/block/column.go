@@ -4,24 +4,37 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"strings"
+	"unsafe"
 )
 
-// columns maps a column's id to its bytes.
-type columns map[byte][]byte
+// columns are the bytes of a section's columns by their ids, nil for one that is
+// absent.
+type columns = *columnTable
 
-func parseColumns(b []byte) (columns, error) {
-	cs := columns{}
+type columnTable [maxColumn + 1][]byte
+
+// maxColumn is the highest id of a column. Higher ones are a later version's.
+const maxColumn = 95
+
+var noColumns = new(columnTable)
+
+// parse finds the columns of a section.
+func (cs *columnTable) parse(b []byte) error {
+	clear(cs[:])
 	for len(b) > 0 {
 		id := b[0]
 		n, k := binary.Uvarint(b[1:])
 		if k <= 0 || n > uint64(len(b)-1-k) {
-			return nil, corrupt("column %d is cut off", id)
+			return corrupt("column %d is cut off", id)
 		}
 		end := 1 + k + int(n)
-		cs[id] = b[1+k : end : end]
+		if id <= maxColumn {
+			cs[id] = b[1+k : end : end]
+		}
 		b = b[end:]
 	}
-	return cs, nil
+	return nil
 }
 
 func appendColumn(dst []byte, id byte, body []byte) []byte {
@@ -90,9 +103,9 @@ type ints struct {
 
 // ints finds the column id, which must hold n values; an absent column is all
 // zero. A negative n takes the count from the column.
-func (cs columns) ints(id byte, n int) (ints, error) {
-	b, ok := cs[id]
-	if !ok {
+func (cs *columnTable) ints(id byte, n int) (ints, error) {
+	b := cs[id]
+	if b == nil {
 		return ints{n: max(0, n)}, nil
 	}
 	c, rest, err := parseInts(b)
@@ -153,30 +166,39 @@ func (c *ints) all(buf []int64) []int64 {
 	return buf
 }
 
-// stringTable is the block's strings, read in place from one string.
+// isZero reports that all values are 0, without looking at each.
+func (c *ints) isZero() bool { return c.w == 0 && c.least == 0 }
+
+// stringTable is the block's strings, read in place.
 type stringTable struct {
 	text string
 	ends []uint32
+
+	// borrowed says that the text is in memory that will be used again: what is
+	// handed out must be a copy.
+	borrowed bool
 }
 
-func parseStrings(cs columns, lens, text byte) (stringTable, error) {
-	l, err := cs.ints(lens, -1)
+// parseStrings reads a table in place, into memory that is used again. The
+// section must not change as long as the table and what it handed out are in use.
+func parseStrings(cs columns, ends []uint32) (stringTable, error) {
+	l, err := cs.ints(strLens, -1)
 	if err != nil {
 		return stringTable{}, err
 	}
-	t := stringTable{text: string(cs[text]), ends: make([]uint32, l.n)}
-	var at int64
-	for i, n := range l.all(nil) {
-		if n < 0 || n > int64(len(t.text))-at {
+	text := cs[strText]
+	t := stringTable{text: unsafe.String(unsafe.SliceData(text), len(text)), ends: l.append32(ends[:0])}
+	var at uint64
+	for i, n := range t.ends {
+		if at += uint64(n); at > uint64(len(text)) {
 			return stringTable{}, corrupt("string table is cut off")
 		}
-		at += n
 		t.ends[i] = uint32(at)
 	}
 	return t, nil
 }
 
-// at returns string i, and "" when there is none.
+// at returns string i, and "" when there is none. It may be borrowed.
 func (t *stringTable) at(i int64) string {
 	if uint64(i) >= uint64(len(t.ends)) {
 		return ""
@@ -186,4 +208,12 @@ func (t *stringTable) at(i int64) string {
 		from = t.ends[i-1]
 	}
 	return t.text[from:t.ends[i]]
+}
+
+// own returns string i, to be kept.
+func (t *stringTable) own(i int64) string {
+	if t.borrowed {
+		return strings.Clone(t.at(i))
+	}
+	return t.at(i)
 }

@@ -16,7 +16,8 @@ import (
 // unpacked when it is opened, attributes, events and links when a Reader asks.
 // It is safe for concurrent use and keeps the bytes it was opened from.
 type Spans struct {
-	f        *frame
+	f        frame
+	rooms    [secDetails + 1]room // of the sections
 	traceIDs []byte
 	spanIDs  []byte
 	foreign  []byte
@@ -28,32 +29,27 @@ type Spans struct {
 	trace    []int64 // of each span
 	strs     stringTable
 
-	resources []*resource.Resource
-	services  []string
+	resources []knownResource
 	scopes    []instrumentation.Scope
 
 	once    sync.Once
-	details *details
+	details details
 	err     error
 }
 
 // details is the rest of a block.
 type details struct {
-	spanAttrs, eventAttrs, linkAttrs   *attrs
+	spanAttrs, eventAttrs, linkAttrs   attrs
 	eventName, eventTime, eventDropped ints
 	linkFlags, linkState, linkDropped  ints
-	firstEvent, firstLink              []uint32 // of each span
+	firstEvent, firstLink              []uint32 // of each span; empty when there are none
 }
 
 // OpenSpans checks the whole block b and unpacks its core. b must not change
 // as long as the result is in use.
 func OpenSpans(b []byte, c *Codec) (*Spans, error) {
-	f, err := unpack(c, b, KindSpans)
-	if err != nil {
-		return nil, err
-	}
-	s := &Spans{f: f}
-	if err := s.readIDs(); err != nil {
+	s := new(Spans)
+	if err := s.openIDs(b, c); err != nil {
 		return nil, err
 	}
 	if err := s.readCore(); err != nil {
@@ -62,8 +58,54 @@ func OpenSpans(b []byte, c *Codec) (*Spans, error) {
 	return s, nil
 }
 
+// A Finder reads single traces out of many blocks, one block after the other, in
+// memory that it uses again: what a lookup allocates is what it returns. It is for
+// one goroutine.
+type Finder struct {
+	// Buf is memory for the block that is opened next, for whoever fetches it.
+	Buf []byte
+
+	s Spans
+}
+
+// Open checks the whole block b, and unpacks its core if it has spans of the
+// trace; if not it returns nil. The result is valid until the next Open, and as
+// long as b does not change; what its Reader returns stays valid.
+func (f *Finder) Open(b []byte, c *Codec, id trace.TraceID) (*Spans, error) {
+	s := &f.s
+	if err := s.openIDs(b, c); err != nil || s.FindTrace(id) < 0 {
+		return nil, err
+	}
+	if err := s.readCore(); err != nil {
+		return nil, err
+	}
+	s.strs.borrowed = true
+	return s, nil
+}
+
+// MemoryBytes is about what f holds in memory.
+func (f *Finder) MemoryBytes() int {
+	n := cap(f.Buf) + 8*(cap(f.s.ends)+cap(f.s.starts)+cap(f.s.trace))
+	for i := range f.s.rooms {
+		n += cap(f.s.rooms[i].buf)
+	}
+	return n
+}
+
+// openIDs checks the block and finds its ids, in the memory that s has.
+func (s *Spans) openIDs(b []byte, c *Codec) error {
+	s.once, s.err = sync.Once{}, nil
+	s.resources, s.scopes = s.resources[:0], s.scopes[:0]
+	if err := s.f.open(c, b, KindSpans); err != nil {
+		return err
+	}
+	return s.readIDs()
+}
+
+func (s *Spans) section(id byte) (columns, error) { return s.rooms[id].columns(&s.f, id) }
+
 func (s *Spans) readIDs() error {
-	cs, err := s.f.columns(secIDs)
+	cs, err := s.section(secIDs)
 	if err != nil {
 		return err
 	}
@@ -78,14 +120,14 @@ func (s *Spans) readIDs() error {
 }
 
 func (s *Spans) readCore() error {
-	strs, err := s.f.columns(secStrings)
+	strs, err := s.section(secStrings)
 	if err != nil {
 		return err
 	}
-	if s.strs, err = parseStrings(strs, strLens, strText); err != nil {
+	if s.strs, err = parseStrings(strs, s.strs.ends); err != nil {
 		return err
 	}
-	cs, err := s.f.columns(secCore)
+	cs, err := s.section(secCore)
 	if err != nil {
 		return err
 	}
@@ -95,7 +137,7 @@ func (s *Spans) readCore() error {
 			return err
 		}
 	}
-	s.ends, s.starts, s.trace = s.cols[colEnd].all(nil), s.cols[colDuration].all(nil), s.cols[colTrace].all(nil)
+	s.ends, s.starts, s.trace = s.cols[colEnd].all(s.ends), s.cols[colDuration].all(s.starts), s.cols[colTrace].all(s.trace)
 	at := int64(0)
 	for i := range n {
 		at += s.ends[i]
@@ -115,25 +157,18 @@ func (s *Spans) readTables(cs columns) error {
 		return err
 	}
 	for i := range text.n {
-		r := valueReader{s: s.strs.at(text.at(i))}
-		schema := r.string()
-		kvs := r.keyValues(0)
-		if r.bad {
+		res, ok := s.f.codec.resource(s.strs.at(text.at(i)))
+		if !ok {
 			return corrupt("resource %d", i)
 		}
-		res := resource.NewWithAttributes(schema, kvs...)
-		name, _ := res.Set().Value(serviceName)
 		s.resources = append(s.resources, res)
-		s.services = append(s.services, name.AsString())
 	}
 	if text, err = cs.ints(tabScopes, -1); err != nil {
 		return err
 	}
 	for i := range text.n {
-		r := valueReader{s: s.strs.at(text.at(i))}
-		sc := instrumentation.Scope{Name: r.string(), Version: r.string(), SchemaURL: r.string()}
-		sc.Attributes = attribute.NewSet(r.keyValues(0)...)
-		if r.bad {
+		sc, ok := s.f.codec.scope(s.strs.at(text.at(i)))
+		if !ok {
 			return corrupt("scope %d", i)
 		}
 		s.scopes = append(s.scopes, sc)
@@ -213,15 +248,15 @@ func (s *Spans) End(i int) int64   { return s.ends[i] }
 func (s *Spans) RemoteParent(i int) bool { return s.cols[colFlags].at(i)&flagParentRemote != 0 }
 
 // Name returns the name of span i.
-func (s *Spans) Name(i int) string { return s.strs.at(s.cols[colName].at(i)) }
+func (s *Spans) Name(i int) string { return s.strs.own(s.cols[colName].at(i)) }
 
 // Failed reports whether the status of span i is Error.
 func (s *Spans) Failed(i int) bool { return codes.Code(s.cols[colStatus].at(i)) == codes.Error }
 
 // Service returns the service.name of span i's resource, or "".
 func (s *Spans) Service(i int) string {
-	if r := s.cols[colResource].at(i) - 1; uint64(r) < uint64(len(s.services)) {
-		return s.services[r]
+	if r := s.cols[colResource].at(i) - 1; uint64(r) < uint64(len(s.resources)) {
+		return s.resources[r].service
 	}
 	return ""
 }
@@ -234,30 +269,26 @@ func (s *Spans) traceState(str int64) trace.TraceState {
 	}
 	// What was stored came from a valid state; should it not parse, it is lost
 	// rather than the span.
-	ts, _ := trace.ParseTraceState(s.strs.at(str))
+	ts, _ := trace.ParseTraceState(s.strs.own(str))
 	return ts
 }
 
 func (s *Spans) readDetails() (*details, error) {
-	s.once.Do(func() { s.details, s.err = s.parseDetails() })
-	return s.details, s.err
+	s.once.Do(func() { s.err = s.parseDetails() })
+	return &s.details, s.err
 }
 
-func (s *Spans) parseDetails() (*details, error) {
-	cs, err := s.f.columns(secDetails)
+func (s *Spans) parseDetails() error {
+	cs, err := s.section(secDetails)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	n := s.f.count
-	d := &details{firstEvent: make([]uint32, n), firstLink: make([]uint32, n)}
+	n, d := s.f.count, &s.details
 	var events, links int64
-	for i := range n {
-		d.firstEvent[i], d.firstLink[i] = uint32(events), uint32(links)
-		events += max(0, s.cols[colEvents].at(i))
-		links += max(0, s.cols[colLinks].at(i))
-	}
+	d.firstEvent, events = firsts(d.firstEvent, &s.cols[colEvents])
+	d.firstLink, links = firsts(d.firstLink, &s.cols[colLinks])
 	if links != int64(len(s.linkIDs)/24) || events > maxItems {
-		return nil, corrupt("%d events, %d links of %d", events, links, len(s.linkIDs)/24)
+		return corrupt("%d events, %d links of %d", events, links, len(s.linkIDs)/24)
 	}
 	for _, c := range []struct {
 		to *ints
@@ -268,19 +299,33 @@ func (s *Spans) parseDetails() (*details, error) {
 		{&d.linkFlags, colLinkFlags, links}, {&d.linkState, colLinkState, links}, {&d.linkDropped, colLinkDropped, links},
 	} {
 		if *c.to, err = cs.ints(c.id, int(c.n)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, t := range []struct {
-		to   **attrs
+		to   *attrs
 		base byte
 		n    int
 	}{{&d.spanAttrs, tabSpanAttrs, n}, {&d.eventAttrs, tabEventAttrs, int(events)}, {&d.linkAttrs, tabLinkAttrs, int(links)}} {
-		if *t.to, err = parseAttrs(cs, t.base, t.n, &s.strs); err != nil {
-			return nil, err
+		if err = t.to.parse(cs, t.base, t.n, &s.strs); err != nil {
+			return err
 		}
 	}
-	return d, nil
+	return nil
+}
+
+// firsts returns which of all items is the first of each span, given how many
+// each has, and the number of all. It is empty when there are none.
+func firsts(to []uint32, counts *ints) (first []uint32, all int64) {
+	to = to[:0]
+	if counts.isZero() {
+		return to, 0
+	}
+	for i := range counts.n {
+		to = append(to, uint32(all))
+		all += max(0, counts.at(i))
+	}
+	return to, all
 }
 
 // Reader reads whole spans of a block. It goes forward only and is for one
@@ -345,13 +390,13 @@ func (r *Reader) End() time.Time   { return FromUnixNano(r.s.ends[r.i]) }
 
 // Status returns the span's status.
 func (r *Reader) Status() sdktrace.Status {
-	return sdktrace.Status{Code: codes.Code(r.col(colStatus)), Description: r.s.strs.at(r.col(colStatusText))}
+	return sdktrace.Status{Code: codes.Code(r.col(colStatus)), Description: r.s.strs.own(r.col(colStatusText))}
 }
 
 // Resource returns the span's resource, shared by the spans of the block, or nil.
 func (r *Reader) Resource() *resource.Resource {
 	if id := r.col(colResource) - 1; uint64(id) < uint64(len(r.s.resources)) {
-		return r.s.resources[id]
+		return r.s.resources[id].resource
 	}
 	return nil
 }
@@ -386,7 +431,7 @@ func (r *Reader) Events() []sdktrace.Event {
 	for k := range events {
 		i := int(r.d.firstEvent[r.i]) + k
 		events[k] = sdktrace.Event{
-			Name:                  r.s.strs.at(r.d.eventName.at(i)),
+			Name:                  r.s.strs.own(r.d.eventName.at(i)),
 			Attributes:            r.events.read(i),
 			DroppedAttributeCount: int(r.d.eventDropped.at(i)),
 			Time:                  FromUnixNano(r.s.starts[r.i] + r.d.eventTime.at(i)),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -54,6 +55,8 @@ func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 type Codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
+
+	known known
 }
 
 // NewCodec returns a codec sized for blocks: about 1.5 MiB once used.
@@ -130,10 +133,11 @@ type frame struct {
 	count    int
 	min, max int64
 	codec    *Codec
-	sections map[byte]packed
+	sections []packed
 }
 
 type packed struct {
+	id     byte
 	codec  byte
 	rawLen int
 	data   []byte
@@ -141,71 +145,98 @@ type packed struct {
 
 // unpack checks b whole and finds its sections. b is kept, not copied.
 func unpack(c *Codec, b []byte, want Kind) (*frame, error) {
+	f := new(frame)
+	return f, f.open(c, b, want)
+}
+
+// open makes f the frame of b, as unpack does, in the memory that f has.
+func (f *frame) open(c *Codec, b []byte, want Kind) error {
 	if len(b) < headerLen || string(b[:4]) != magic {
-		return nil, corrupt("no block header")
+		return corrupt("no block header")
 	}
 	if b[4] != version {
-		return nil, fmt.Errorf("block version %d is not known to this build, which reads version %d", b[4], version)
+		return fmt.Errorf("block version %d is not known to this build, which reads version %d", b[4], version)
 	}
 	crc := binary.LittleEndian.Uint32(b[crcOffset:])
 	sum := crc32.Update(0, castagnoli, b[:crcOffset])
 	sum = crc32.Update(sum, castagnoli, []byte{0, 0, 0, 0})
 	if sum = crc32.Update(sum, castagnoli, b[crcOffset+4:]); sum != crc {
-		return nil, corrupt("checksum %08x, stored %08x", sum, crc)
+		return corrupt("checksum %08x, stored %08x", sum, crc)
 	}
-	f := &frame{
+	*f = frame{
 		kind:     Kind(b[5]),
 		count:    int(binary.LittleEndian.Uint32(b[8:])),
 		min:      int64(binary.LittleEndian.Uint64(b[16:])),
 		max:      int64(binary.LittleEndian.Uint64(b[24:])),
 		codec:    c,
-		sections: map[byte]packed{},
+		sections: f.sections[:0],
 	}
 	if f.kind != want {
-		return nil, corrupt("kind %d where %d was expected", f.kind, want)
+		return corrupt("kind %d where %d was expected", f.kind, want)
 	}
 	n := int(binary.LittleEndian.Uint16(b[6:]))
 	data := headerLen + n*tableEntry
 	if data > len(b) {
-		return nil, corrupt("section table is cut off")
+		return corrupt("section table is cut off")
 	}
 	for i := range n {
 		e := b[headerLen+i*tableEntry:]
-		p := packed{codec: e[1], rawLen: int(binary.LittleEndian.Uint32(e[2:]))}
+		p := packed{id: e[0], codec: e[1], rawLen: int(binary.LittleEndian.Uint32(e[2:]))}
 		size := int(binary.LittleEndian.Uint32(e[6:]))
 		if size > len(b)-data || p.rawLen > maxRaw {
-			return nil, corrupt("section %d is cut off", e[0])
+			return corrupt("section %d is cut off", e[0])
 		}
 		p.data = b[data : data+size : data+size]
-		f.sections[e[0]] = p
+		f.sections = append(f.sections, p)
 		data += size
 	}
-	return f, nil
+	return nil
+}
+
+// section returns a section as it is packed, nil when there is none.
+func (f *frame) section(id byte) *packed {
+	for i := range f.sections {
+		if f.sections[i].id == id {
+			return &f.sections[i]
+		}
+	}
+	return nil
 }
 
 // columns unpacks one section and finds its columns. An absent section has none.
 func (f *frame) columns(id byte) (columns, error) {
-	p, ok := f.sections[id]
-	if !ok {
-		return nil, nil
+	return new(room).columns(f, id)
+}
+
+// room is memory for one unpacked section, to be used again.
+type room struct {
+	buf  []byte
+	cols columnTable
+}
+
+func (r *room) columns(f *frame, id byte) (columns, error) {
+	p := f.section(id)
+	if p == nil {
+		return noColumns, nil
 	}
 	buf := p.data
 	switch p.codec {
 	case codecRaw:
 	case codecZstd:
 		if f.codec == nil {
-			return nil, corrupt("section %d is compressed where it must not be", id)
+			return noColumns, corrupt("section %d is compressed where it must not be", id)
 		}
 		var err error
-		buf, err = f.codec.dec.DecodeAll(p.data, make([]byte, 0, p.rawLen))
+		buf, err = f.codec.dec.DecodeAll(p.data, slices.Grow(r.buf[:0], p.rawLen))
 		if err != nil {
-			return nil, corrupt("section %d: %v", id, err)
+			return noColumns, corrupt("section %d: %v", id, err)
 		}
+		r.buf = buf
 	default:
-		return nil, corrupt("section %d has unknown codec %d", id, p.codec)
+		return noColumns, corrupt("section %d has unknown codec %d", id, p.codec)
 	}
 	if len(buf) != p.rawLen {
-		return nil, corrupt("section %d has %d bytes, not %d", id, len(buf), p.rawLen)
+		return noColumns, corrupt("section %d has %d bytes, not %d", id, len(buf), p.rawLen)
 	}
-	return parseColumns(buf)
+	return &r.cols, r.cols.parse(buf)
 }

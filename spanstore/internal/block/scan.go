@@ -12,9 +12,12 @@ import (
 // Scanner reads the columns of many blocks, one after the other, in memory that
 // it uses again. It is for one goroutine.
 type Scanner struct {
+	// Buf is memory for the block that is opened next, for whoever fetches it.
+	Buf []byte
+
 	codec *Codec
 	cols  Columns
-	raw   [secDetails + 1][]byte // unpacked sections
+	rooms [secDetails + 1]room // of the sections
 }
 
 // NewScanner returns a scanner of blocks that c packed; nil for blocks that were
@@ -64,7 +67,7 @@ func (sc *Scanner) Open(b []byte) (*Columns, error) {
 // Columns returns the columns of a block that is open already, for one goroutine.
 func (s *Spans) Columns() *Columns {
 	return &Columns{
-		f: s.f, strs: s.strs, haveStrs: true, starts: s.starts, ends: s.ends,
+		f: &s.f, strs: s.strs, haveStrs: true, starts: s.starts, ends: s.ends,
 		ids: IDs{s.traceIDs, s.spanIDs, s.foreign},
 	}
 }
@@ -80,26 +83,15 @@ func (c *Columns) fail(err error) {
 
 // section unpacks a section, into the scanner's memory when there is one.
 func (c *Columns) section(id byte) columns {
-	p, ok := c.f.sections[id]
-	if !ok {
-		return nil
+	r := new(room)
+	if c.sc != nil {
+		r = &c.sc.rooms[id]
 	}
-	if c.sc == nil || p.codec != codecZstd || c.f.codec == nil || int(id) >= len(c.sc.raw) {
-		cs, err := c.f.columns(id)
-		c.fail(err)
-		return cs
-	}
-	buf, err := c.f.codec.dec.DecodeAll(p.data, slices.Grow(c.sc.raw[id][:0], p.rawLen))
-	if err == nil && len(buf) != p.rawLen {
-		err = corrupt("section %d has %d bytes, not %d", id, len(buf), p.rawLen)
-	}
+	cs, err := r.columns(c.f, id)
 	if err != nil {
-		c.fail(corrupt("section %d: %v", id, err))
-		return nil
+		c.fail(err)
+		return noColumns
 	}
-	c.sc.raw[id] = buf
-	cs, err := parseColumns(buf)
-	c.fail(err)
 	return cs
 }
 
@@ -123,8 +115,9 @@ func (c *Columns) coreInts(id byte, n int) ints {
 func (c *Columns) strings() *stringTable {
 	if !c.haveStrs {
 		c.haveStrs = true
-		t, err := parseStringsInto(c.section(secStrings), c.strs.ends)
+		t, err := parseStrings(c.section(secStrings), c.strs.ends)
 		c.fail(err)
+		t.text = strings.Clone(t.text) // what is handed out outlives the block
 		c.strs = t
 	}
 	return &c.strs
@@ -491,21 +484,4 @@ func (c *ints) append64(to []int64) []int64 {
 		}
 	}
 	return to
-}
-
-// parseStringsInto is parseStrings into memory that is used again.
-func parseStringsInto(cs columns, ends []uint32) (stringTable, error) {
-	l, err := cs.ints(strLens, -1)
-	if err != nil {
-		return stringTable{}, err
-	}
-	t := stringTable{text: string(cs[strText]), ends: l.append32(ends[:0])}
-	var at uint64
-	for i, n := range t.ends {
-		if at += uint64(n); at > uint64(len(t.text)) {
-			return stringTable{}, corrupt("string table is cut off")
-		}
-		t.ends[i] = uint32(at)
-	}
-	return t, nil
 }

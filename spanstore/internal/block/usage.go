@@ -166,7 +166,7 @@ func DecodeUsage(b []byte, c *Codec, withStacks bool) (*Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := parseStrings(strs, strLens, strText)
+	table, err := parseStrings(strs, nil)
 	if err != nil {
 		return nil, err
 	}
