@@ -151,7 +151,7 @@
 // takes about 40 µs of CPU, 1 µs more for each thread, and 50 bytes on disk.
 //
 // A span that records costs two small allocations, one of them shared by eight
-// spans, and about a fifth of the CPU time that the SDK itself spends on a span
+// spans, and about an eighth of the CPU time that the SDK itself spends on a span
 // that is exported; with LabelRoots only local roots cost that, other spans some
 // ten nanoseconds. The SDK makes a snapshot of each span for its processors, which
 // is half as much again, and which a program that exports its spans pays anyway. A

@@ -152,9 +152,19 @@ func middle(v []float64) float64 {
 	return v[len(v)/2]
 }
 
+// flagsGiven returns the flags of the command that decide what is measured.
+func flagsGiven() (flags string) {
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "out" && !strings.HasPrefix(f.Name, "test.") {
+			flags += fmt.Sprintf(" -%s %v", f.Name, f.Value)
+		}
+	})
+	return flags
+}
+
 func header(w io.Writer, turns, requests int) {
 	fmt.Fprintf(w, "What a label costs a span: a root with four children, CPU time, medians of %d turns of %d requests.\n", turns, requests)
-	fmt.Fprintf(w, "date     %s\ncommand  go run ./bench/peers/labels\n", time.Now().UTC().Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(w, "date     %s\ncommand  go run ./bench/peers/labels%s\n", time.Now().UTC().Format("2006-01-02 15:04 MST"), flagsGiven())
 	fmt.Fprintf(w, "machine  %d CPUs, %s/%s\nversions %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
