@@ -6,4 +6,9 @@
 // measures badger and SQLite on the same spans and prints them side by side
 // (make bench-store). What the store could reach at best is BenchmarkFloor in
 // spanstore: the same codec and a bare file.
+//
+// What the CPU figures are worth says bench/cputruth (make bench-truth), what a
+// label costs a span bench/peers/labels, beside others that label (make
+// bench-labels). Ratios taken side by side are to be trusted, times on a machine
+// that others use are not.
 package bench

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/profiler"
 )
 
 // What needs to know the goroutine's labels: where they cannot be read, P1 and
@@ -129,4 +131,20 @@ func TestP8_RestOfDoBelongsToTheParent(t *testing.T) {
 		hasLabel(t, "in the rest of pprof.Do", "task", "x")
 	})
 	parent.End()
+}
+
+// A span whose parent is in another process is a local root, though its context
+// lacks the label of the span around it (P2).
+func TestLabelRoots_RemoteParent(t *testing.T) {
+	s := newService(t, &profiler.Options{Labels: profiler.LabelRoots})
+	ctx, root := s.Start(context.Background(), "root")
+	_, child := s.Start(ctx, "child")
+	remote := trace.ContextWithRemoteSpanContext(context.Background(), child.SpanContext().WithRemote(true))
+	_, served := s.Start(remote, "called from elsewhere")
+	carries(t, "in a span with a remote parent", served)
+	served.End()
+	carries(t, "after it", root)
+	child.End()
+	root.End()
+	carries(t, "all ended", nil)
 }

@@ -2,6 +2,7 @@ package profiler_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -172,4 +173,17 @@ func TestRecordOnlySpans(t *testing.T) {
 	carries(t, "in the span", span)
 	span.End()
 	carries(t, "after its end", nil)
+}
+
+// Printing a context does not look into what others are changing.
+func TestPrintedContext(t *testing.T) {
+	s := newService(t, quick)
+	ctx, span := s.Start(context.Background(), "span")
+	defer span.End()
+	want := "WithSpanLabel(" + span.SpanContext().SpanID().String() + ")"
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(verb, ctx); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: got %q; want it to end in %q", verb, got, want)
+		}
+	}
 }

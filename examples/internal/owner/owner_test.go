@@ -81,8 +81,9 @@ func TestClientSpanOfOtelhttpOwnsItsCPU(t *testing.T) {
 	}
 
 	own := tr.Usage[inner]
-	if own.Samples < 3 || own.CPU != time.Duration(own.Samples)*10*time.Millisecond {
-		t.Errorf("got %d samples, %v of CPU in the client span, in which CPU was burnt for 300 ms; want more than two, 10 ms each", own.Samples, own.CPU)
+	// A sample is 10 ms, and more when others were lost.
+	if plain := time.Duration(own.Samples) * 10 * time.Millisecond; own.Samples < 3 || own.CPU < plain*4/5 || own.CPU > plain*2 {
+		t.Errorf("got %d samples, %v of CPU in the client span, in which CPU was burnt for 300 ms; want more than two, about 10 ms each", own.Samples, own.CPU)
 	}
 	if others := tr.Usage[outer].Samples; others > own.Samples/2 {
 		t.Errorf("got %d samples in the parent and %d in the client span; want them in the client span", others, own.Samples)
