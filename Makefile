@@ -37,8 +37,8 @@ bench: ## run the benchmarks whose results are kept in bench/results
 	go test -run '^$$' -bench . -benchmem ./bench/... ./profiler/... ./spanstore/...
 
 .PHONY: soak
-soak: ## the long form of the tests that break things: corruptions, kills; figures are printed
-	SPANCLOCK_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestCorruption|TestKills|TestDiskFull' ./spanstore/
+soak: ## the long form of the tests that break things: simulations, corruptions, kills; figures are printed
+	SPANCLOCK_SOAK=1 go test -count=1 -timeout 120m -v -run 'TestSimulation|TestCorruption|TestKills|TestDiskFull' ./spanstore/
 
 .PHONY: bench-store
 bench-store: ## measure the store beside badger, sqlite and its floor, print one table
@@ -53,9 +53,10 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 	go run ./bench/cputruth -out bench/results/cputruth.txt
 
 .PHONY: fuzz
-fuzz: ## fuzz every decoder, a minute each
+fuzz: ## fuzz every decoder, a minute each; what it finds goes to testdata/fuzz, to be kept
 	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzUsage -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzColumns -fuzztime 60s ./spanstore/internal/block
 	go test -run '^$$' -fuzz FuzzParseQuery -fuzztime 60s ./spanstore
 	go test -run '^$$' -fuzz FuzzWalk -fuzztime 60s ./spanstore
+	go test -run '^$$' -fuzz FuzzRecords -fuzztime 60s ./spanstore

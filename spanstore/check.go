@@ -2,6 +2,7 @@ package spanstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -257,7 +258,7 @@ func (c *checker) compare(seg segment, stored, infos []*blockInfo) {
 func (c *checker) block(info *blockInfo) {
 	data, err := info.seg.read(info.seq)
 	switch {
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), !c.s.indexed(info): // evicted, or replaced by its longer self, meanwhile
 		return
 	case err != nil:
 		c.fail(9, "block %d of segment %d: %w", info.seq, info.seg.number(), err)
@@ -279,6 +280,15 @@ func (c *checker) block(info *blockInfo) {
 		c.fail(11, "the summary of block %d of segment %d is not that of the block: it says %+v, the block %+v",
 			info.seq, info.seg.number(), *info.comparable(), *made)
 	}
+}
+
+// indexed reports whether the index has a block still, and no newer version of
+// it.
+func (s *Store) indexed(info *blockInfo) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := slices.BinarySearchFunc(s.infos, info.seq, func(b *blockInfo, seq uint64) int { return cmp.Compare(b.seq, seq) })
+	return ok && s.infos[i] == info
 }
 
 // decode reads all of a block, and makes its summary from it.

@@ -180,11 +180,7 @@ func TestReopenWithASmallerBudget(t *testing.T) {
 	s := open(t, dir, &spanstore.Options{MaxBytes: 32 << 20})
 	g := spangen.New(1)
 	for dirBytes(t, dir) < 20<<20 {
-		var batch []tracetest.SpanStub
-		for range 500 {
-			batch = append(batch, g.Request(time.Now(), 10)...)
-		}
-		export(t, s, batch...)
+		export(t, s, heavy(g, 200)...)
 		flush(t, s)
 	}
 	s = reopen(t, s, &spanstore.Options{MaxBytes: spanstore.MinMaxBytes})

@@ -2,12 +2,14 @@ package spanstore_test
 
 import (
 	"context"
+	"encoding/binary"
 	"flag"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -49,6 +51,28 @@ func export(tb testing.TB, s *spanstore.Store, stubs ...tracetest.SpanStub) {
 	if err := s.ExportSpans(context.Background(), spans); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// heavy returns n requests of 5 spans that take 10 kB a request on disk, as they
+// hardly compress: few of them turn a ring.
+func heavy(g *spangen.Gen, n int) (out []tracetest.SpanStub) {
+	for range n {
+		stubs := g.Request(time.Now(), 5)
+		for i := range stubs {
+			stubs[i].Attributes = append(stubs[i].Attributes, attribute.String("noise", noise(g, 2000)))
+		}
+		out = append(out, stubs...)
+	}
+	return out
+}
+
+// noise returns n bytes that do not compress.
+func noise(g *spangen.Gen, n int) string {
+	b := make([]byte, 0, n+8)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, g.Uint64())
+	}
+	return string(b[:n])
 }
 
 func flush(tb testing.TB, s *spanstore.Store) {

@@ -36,6 +36,10 @@ func (r *ring) load() error {
 	if err := r.makeRoom(fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return errors.Join(err, r.close())
 	}
+	// Copies that were too old for the former process are in their segments still.
+	if age := r.s.opts.MaxAge; age > 0 {
+		r.expireKept(time.Now().Add(-age), fmt.Sprintf("it was older than %v", age))
+	}
 	r.loaded = true
 	r.publish()
 	return nil
@@ -184,8 +188,9 @@ func (r *ring) take(num uint64, newest bool, f foundSegment, instead segment) er
 }
 
 // onlyBegun reports whether the file is a segment that a kill stopped before its
-// first commit: bbolt begins with four pages, of which the first is transaction
-// 0's. Nothing can be in it.
+// first commit was done: bbolt begins with four pages, of which the first is
+// transaction 0's, makes the file longer, writes pages, and at last that first
+// one anew. Nothing can be in it.
 func onlyBegun(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -193,7 +198,7 @@ func onlyBegun(path string) bool {
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil || fi.Size() > 4*pageSize {
+	if err != nil {
 		return false
 	}
 	b, err := readExtent(f, extent{0, min(fi.Size(), pageSize)})

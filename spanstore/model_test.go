@@ -430,6 +430,35 @@ func randomCondition(g *spangen.Gen, s tracetest.SpanStub) spanstore.Condition {
 	return attr(pick("", "span."), s.Attributes)
 }
 
+// randomQuery makes a query of conditions that have a chance to hold of some of
+// the stubs, which start in the hour after base.
+func randomQuery(g *spangen.Gen, stubs []tracetest.SpanStub, base time.Time) spanstore.Query {
+	q := spanstore.Query{Limit: 1 + g.IntN(200)}
+	for range g.IntN(4) {
+		q.Where = append(q.Where, randomCondition(g, stubs[g.IntN(len(stubs))]))
+	}
+	if g.IntN(4) == 0 {
+		q.From = base.Add(time.Duration(g.Int64N(int64(time.Hour))))
+	}
+	if g.IntN(4) == 0 {
+		q.To = base.Add(time.Duration(g.Int64N(int64(time.Hour))))
+	}
+	if g.IntN(5) == 0 {
+		q.Service = modelService(stubs[g.IntN(len(stubs))])
+	}
+	if g.IntN(8) == 0 {
+		q.Name = stubs[g.IntN(len(stubs))].Name
+	}
+	q.Errors = g.IntN(8) == 0
+	if g.IntN(8) == 0 {
+		q.MinDuration = time.Duration(g.Int64N(int64(time.Second)))
+	}
+	if g.IntN(2) == 0 {
+		q.Order = spanstore.LongestFirst
+	}
+	return q
+}
+
 func TestQueriesAgainstModel(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	g := spangen.New(*seed)
@@ -478,33 +507,11 @@ func TestQueriesAgainstModel(t *testing.T) {
 
 	hits, selective := 0, 0
 	n := 400
-	if testing.Short() {
+	if testing.Short() || spanstore.RaceEnabled {
 		n = 150
 	}
 	for range n {
-		q := spanstore.Query{Limit: 1 + g.IntN(200)}
-		for range g.IntN(4) {
-			q.Where = append(q.Where, randomCondition(g, stubs[g.IntN(len(stubs))]))
-		}
-		if g.IntN(4) == 0 {
-			q.From = base.Add(time.Duration(g.Int64N(int64(time.Hour))))
-		}
-		if g.IntN(4) == 0 {
-			q.To = base.Add(time.Duration(g.Int64N(int64(time.Hour))))
-		}
-		if g.IntN(5) == 0 {
-			q.Service = modelService(stubs[g.IntN(len(stubs))])
-		}
-		if g.IntN(8) == 0 {
-			q.Name = stubs[g.IntN(len(stubs))].Name
-		}
-		q.Errors = g.IntN(8) == 0
-		if g.IntN(8) == 0 {
-			q.MinDuration = time.Duration(g.Int64N(int64(time.Second)))
-		}
-		if g.IntN(2) == 0 {
-			q.Order = spanstore.LongestFirst
-		}
+		q := randomQuery(g, stubs, base)
 		got, want := list(t, s, q), m.list(q)
 		if !slices.Equal(got, want) {
 			for i, id := range got {

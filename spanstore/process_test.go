@@ -124,7 +124,7 @@ func TestKills(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	dir := filepath.Join(quickDir(t), "store")
 	promised, evicted, salvages, began := 0, 0, 0, time.Now()
-	var recent []string
+	var recent []promise
 	for round := range rounds {
 		fresh := killOne(t, r, dir)
 		promised += len(fresh)
@@ -171,7 +171,7 @@ func TestKills(t *testing.T) {
 
 // killOne starts a writer and kills it some time later. It returns the traces
 // that the writer said are durable.
-func killOne(t *testing.T, r *rand.Rand, dir string) (durable []string) {
+func killOne(t *testing.T, r *rand.Rand, dir string) (durable []promise) {
 	c := child("write", dir)
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -190,7 +190,13 @@ func killOne(t *testing.T, r *rand.Rand, dir string) (durable []string) {
 	for lines.Scan() {
 		switch f := strings.Fields(lines.Text()); {
 		case len(f) == 3 && f[0] == "durable" && len(f[2]) == 32:
-			durable = append(durable, f[1:]...)
+			for _, hex := range f[1:] {
+				id, err := trace.TraceIDFromHex(hex)
+				if err != nil {
+					t.Fatalf("the child said %q", lines.Text())
+				}
+				durable = append(durable, promise{id, time.Now()})
+			}
 		case len(f) > 0 && f[0] == "error":
 			t.Errorf("the child: %s", lines.Text())
 		}
@@ -199,22 +205,24 @@ func killOne(t *testing.T, r *rand.Rand, dir string) (durable []string) {
 	return durable
 }
 
+// promise is a trace that a child said is durable, and when.
+type promise struct {
+	id trace.TraceID
+	at time.Time
+}
+
 // checkPromised looks for what was durable, and returns how much of it is
-// evicted.
-func checkPromised(t *testing.T, s *Store, ids []string) (evicted int) {
+// evicted: by the log of evictions, or longer ago than that reaches.
+func checkPromised(t *testing.T, s *Store, promised []promise) (evicted int) {
 	t.Helper()
-	for _, hex := range ids {
-		id, err := trace.TraceIDFromHex(hex)
-		if err != nil {
-			t.Fatalf("the child said %q", hex)
-		}
-		tr, err := s.Trace(context.Background(), id)
-		switch e, gone := s.Evicted(id); {
+	for _, p := range promised {
+		tr, err := s.Trace(context.Background(), p.id)
+		switch e, gone := s.Evicted(p.id); {
 		case err == nil && len(tr.Spans) == 5:
-		case gone || !e.Since.IsZero(): // whole, or its older part
+		case gone || p.at.Before(e.Since): // whole, or its older part
 			evicted++
 		default:
-			t.Fatalf("trace %s was durable: %v, %+v", hex, err, tr)
+			t.Fatalf("trace %s was durable at %v: %v, %+v, evicted %+v", p.id, p.at, err, tr, e)
 		}
 	}
 	return evicted

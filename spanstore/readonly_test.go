@@ -262,3 +262,75 @@ func TestReadOnlyOpenErrors(t *testing.T) {
 		t.Errorf("an empty directory: got %v, %v", page, err)
 	}
 }
+
+// A reader that is held open through ten turns of the ring costs the writer
+// nothing: the files stay within the budget, none that was removed is held, and
+// what the reader gives is what was stored, or nothing.
+func TestReaderHeldThroughTenWraps(t *testing.T) {
+	dir := t.TempDir()
+	s, g := open(t, dir, smallRing), newTraffic()
+	first := failed(g.request("GET /first"))
+	export(t, s, first...)
+	g.wrap(t, s, 1)
+	r := open(t, dir, readOnly)
+	old := list(t, r, spanstore.Query{Limit: 1000})
+	half, err := r.Traces(ctx, spanstore.Query{Limit: 100}) // and a page whose next one is asked for when it is gone
+	if err != nil || half.Cursor == "" {
+		t.Fatal(half, err)
+	}
+	begun := s.Stats().EvictedSegments
+	for turn := range 10 {
+		g.wrap(t, s, 1)
+		if n := dirBytes(t, dir); n > smallRing.MaxBytes {
+			t.Fatalf("turn %d: the files have %d bytes; the budget is %d", turn, n, smallRing.MaxBytes)
+		}
+		for _, id := range old[:100] { // which it may still have in its cache
+			if tr, err := r.Trace(ctx, id); !errors.Is(err, spanstore.ErrNotFound) && (err != nil || len(tr.Spans) != 4) {
+				t.Fatalf("turn %d: a trace of an evicted segment: got %+v, %v; want it whole or not at all", turn, tr, err)
+			}
+		}
+		if p, err := r.Traces(ctx, spanstore.Query{Cursor: half.Cursor}); err != nil || len(p.Problems) > 0 {
+			t.Fatalf("turn %d: the next page: %v, %q", turn, err, p.Problems)
+		}
+	}
+	if n := s.Stats().EvictedSegments - begun; n < 80 {
+		t.Errorf("only %d segments were evicted; want 80", n)
+	}
+	if names := removedButOpen(t, dir); len(names) > 0 {
+		t.Errorf("these files are removed and still open: %q", names)
+	}
+	if err := r.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	wantSpans(t, r, idOf(first), first) // which is kept
+	young := list(t, r, spanstore.Query{Limit: 1000})
+	if len(young) < 500 {
+		t.Fatalf("after Refresh the reader has %d traces", len(young))
+	}
+	for _, id := range young[:100] {
+		want, err := s.Trace(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Trace(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := spangen.Diff(got.Spans, want.Spans); diff != "" {
+			t.Fatalf("trace %s: %s", id, diff)
+		}
+	}
+}
+
+// removedButOpen returns the files of a directory that this process has open
+// although they are gone, where the system tells.
+func removedButOpen(t *testing.T, dir string) (names []string) {
+	const list = "/proc/self/fd"
+	entries, _ := os.ReadDir(list)
+	for _, e := range entries {
+		if name, err := os.Readlink(filepath.Join(list, e.Name())); err == nil && strings.HasPrefix(name, dir) && strings.HasSuffix(name, "(deleted)") {
+			names = append(names, name)
+		}
+	}
+	return names
+}

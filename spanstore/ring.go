@@ -288,18 +288,46 @@ func (s *Store) forget(seg segment) (spans int, traces []uint32) {
 }
 
 func (s *Store) forgetLocked(seg segment) (spans int, traces []uint32) {
+	inMemory := map[uint64]bool{}
+	for _, p := range s.pending() {
+		inMemory[p.seq] = true
+	}
+	var again []*blockInfo
 	s.dropInfos(func(b *blockInfo) bool {
 		if b.seg != seg {
 			return false
 		}
-		if b.kind == block.KindSpans {
-			spans += b.count
-			traces = append(traces, b.traces...)
+		older := s.olderThan(b)
+		if older != nil {
+			again = append(again, older)
 		}
+		if b.kind != block.KindSpans || inMemory[b.seq] { // whose longer self comes again
+			return true
+		}
+		spans += b.count
+		if older != nil {
+			spans -= older.count
+		}
+		traces = append(traces, b.traces...)
 		return true
 	})
+	for _, older := range again {
+		s.addInfo(older)
+	}
 	slices.Sort(traces)
 	return spans, slices.Compact(traces)
+}
+
+// olderThan returns the version of a block in a sealed segment before its own,
+// nil when there is none any more. It is the writer's, as the ring is, or
+// Refresh's.
+func (s *Store) olderThan(b *blockInfo) *blockInfo {
+	for o := b.older; o != nil; o = o.older {
+		if slices.ContainsFunc(s.ring.sealed, func(seg sealedSegment) bool { return seg.segment == o.seg && o.seg != b.seg }) {
+			return o
+		}
+	}
+	return nil
 }
 
 // tidy does what is due from time to time: segments that turned out to be

@@ -192,12 +192,12 @@ func TestBudgetHoldsWhileTheRingTurns(t *testing.T) {
 	g := spangen.New(4)
 	start := time.Now()
 	var first, last trace.TraceID
-	for i := range 400 {
+	for i := range 200 {
 		var batch []tracetest.SpanStub
-		for k := range 128 {
+		for k := range 32 {
 			stubs := g.Request(start.Add(time.Duration(i*128+k)*time.Millisecond), 8)
 			for j := range stubs { // nothing that compresses
-				stubs[j].Attributes = append(stubs[j].Attributes, attribute.String("noise", g.SpanID().String()+g.TraceID().String()))
+				stubs[j].Attributes = append(stubs[j].Attributes, attribute.String("noise", noise(g, 600)))
 			}
 			last = stubs[0].SpanContext.TraceID()
 			if first == (trace.TraceID{}) {

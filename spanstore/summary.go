@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -179,4 +180,38 @@ func (r *reader) take(n int) []byte {
 	b := r.b[:n]
 	r.b = r.b[n:]
 	return b
+}
+
+// infoOfSpans makes a block's summary from the block.
+func infoOfSpans(seq uint64, size int, b *block.Spans) *blockInfo {
+	info := &blockInfo{
+		seq: seq, kind: block.KindSpans, size: size, count: b.Len(),
+		traces: sortedFingerprints(b.Traces(), b.TraceID),
+	}
+	info.min, info.max = b.Bounds()
+	for i := range b.Len() {
+		if from, to := b.Start(i), b.End(i); from != block.ZeroTime && to != block.ZeroTime {
+			info.longest = max(info.longest, to-from)
+		} else {
+			info.untimed++
+		}
+		if b.Failed(i) {
+			info.errors++
+		}
+		if at, ok := slices.BinarySearch(info.services, b.Service(i)); !ok && b.Service(i) != "" {
+			info.services = slices.Insert(info.services, at, strings.Clone(b.Service(i)))
+		}
+	}
+	info.markKept(b)
+	return info
+}
+
+// infoOfUsage is the same for a block of usage.
+func infoOfUsage(seq uint64, size int, u *block.Usage) *blockInfo {
+	info := &blockInfo{
+		seq: seq, kind: block.KindUsage, size: size, count: len(u.Records),
+		traces: sortedFingerprints(len(u.Records), func(i int) trace.TraceID { return u.Records[i].TraceID }),
+	}
+	info.min, info.max = u.Bounds()
+	return info
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -240,98 +238,6 @@ func (j *job) remember(c config, ids []trace.TraceID) error {
 	return f.Close()
 }
 
-// ids returns the traces that a store with that many spans still has whole.
-func (j *job) ids(c config, spans int64) ([]trace.TraceID, error) {
-	b, err := os.ReadFile(j.dir(c) + ".ids")
-	if err != nil {
-		return nil, err
-	}
-	var ids []trace.TraceID
-	for ; len(b) >= 16; b = b[16:] {
-		ids = append(ids, trace.TraceID(b))
-	}
-	// With some room for where the oldest traces were cut.
-	n := min(len(ids), int(float64(spans)*0.97)/workload.SpansPerTrace)
-	return ids[len(ids)-n:], nil
-}
-
-// warm measures reading with everything in the page cache.
-func (j *job) warm(c config) (figures, error) {
-	begun := time.Now()
-	s, err := j.open(c)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	f := figures{"open": time.Since(begun).Seconds()}
-	held := s.Spans()
-	f["spans"] = float64(held)
-	ids, err := j.ids(c, held)
-	if err != nil {
-		return nil, err
-	}
-	r := rand.New(rand.NewPCG(j.Seed, 1))
-	if _, err := measure.Lookup(s, r, ids, j.N/4, workload.SpansPerTrace); err != nil {
-		return nil, err
-	}
-	took, err := measure.Lookup(s, r, ids, j.N, workload.SpansPerTrace)
-	if err != nil {
-		return nil, err
-	}
-	f["p50"], f["p99"] = measure.Quantile(took, 0.5).Seconds(), measure.Quantile(took, 0.99).Seconds()
-	return f, scans(s, f)
-}
-
-// scans asks for what no span has, by a text and by a number, some times each.
-func scans(s measure.Store, f figures) error {
-	for name, scan := range map[string]func() (int, error){
-		"scan-text":   func() (int, error) { return s.Scan(workload.SearchText, "GET session:none") },
-		"scan-number": func() (int, error) { return s.ScanAbove(workload.SearchNumber, 20_000) },
-	} {
-		var took []time.Duration
-		for range 5 {
-			begun := time.Now()
-			n, err := scan()
-			if errors.Is(err, errors.ErrUnsupported) {
-				break
-			}
-			if n != 0 || err != nil {
-				return fmt.Errorf("%s: got %d traces, %w; want none", name, n, err)
-			}
-			took = append(took, time.Since(begun))
-		}
-		if len(took) > 0 {
-			f[name] = measure.Quantile(took, 0.5).Seconds()
-		}
-	}
-	return nil
-}
-
-// cold measures what must come from the disk: the files are dropped from the
-// page cache before the store is opened, and each trace read lies far from the
-// others.
-func (j *job) cold(c config) (figures, error) {
-	if !measure.Chill(j.dir(c)) {
-		return figures{}, nil
-	}
-	begun := time.Now()
-	s, err := j.open(c)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	f := figures{"open": time.Since(begun).Seconds()}
-	held := s.Spans()
-	measure.Chill(j.dir(c)) // what opening and counting brought in, as far as it is not mapped
-	ids, err := j.ids(c, held)
-	if err != nil {
-		return nil, err
-	}
-	took, err := measure.LookupApart(s, rand.New(rand.NewPCG(j.Seed, 1)), ids, j.N)
-	f["p50"], f["p99"] = measure.Quantile(took, 0.5).Seconds(), measure.Quantile(took, 0.99).Seconds()
-	return f, err
-}
-
 // disk measures what a store leaves behind when it is closed: while they are
 // open some keep files of gigabytes that are mostly holes.
 func (j *job) disk(c config) (figures, error) {
@@ -345,33 +251,6 @@ func (j *job) disk(c config) (figures, error) {
 	}
 	size, room := measure.DirBytes(j.dir(c))
 	return figures{"size": float64(max(size, room)) / float64(held)}, nil
-}
-
-// memory measures what an open store holds when all its parts have been used.
-func (j *job) memory(c config) (figures, error) {
-	before := measure.Held()
-	s, err := j.open(c)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	held := s.Spans()
-	ids, err := j.ids(c, held)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := measure.Lookup(s, rand.New(rand.NewPCG(j.Seed, 1)), ids, 500, workload.SpansPerTrace); err != nil {
-		return nil, err
-	}
-	if _, err := s.Scan(workload.SearchText, "none"); err != nil {
-		return nil, err
-	}
-	ids = nil
-	if _, err := measure.Write(s, 1, func() []sdktrace.ReadOnlySpan { return j.spans(c)(16 * measure.Batch) }); err != nil {
-		return nil, err
-	}
-	after := measure.Held()
-	return figures{"heap": float64(after.Heap - before.Heap), "anonymous": float64(after.Anonymous - before.Anonymous)}, nil
 }
 
 // trickle measures a steady rate below saturation, after a while to settle.

@@ -1,0 +1,93 @@
+package spanstore
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/spanclock/spanclock/spanstore/internal/spangen"
+)
+
+// twoVersions returns a store whose only block is in segment 1, short, and with
+// more spans in memory, and what was exported first and then.
+func twoVersions(t *testing.T) (s *Store, first, then []tracetest.SpanStub) {
+	s, err := Open(t.TempDir(), &Options{MaxBytes: MinMaxBytes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	ctx, g := context.Background(), spangen.New(1)
+	first, then = g.Request(time.Now(), 3), g.Request(time.Now(), 3)
+	_ = s.ExportSpans(ctx, tracetest.SpanStubs(first).Snapshots())
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	betweenCommits(t, s, s.ring.rotate)
+	_ = s.ExportSpans(ctx, tracetest.SpanStubs(then).Snapshots())
+	return s, first, then
+}
+
+func betweenCommits(t *testing.T, s *Store, f func() error) {
+	t.Helper()
+	if err := s.between(context.Background(), func() {
+		if err := f(); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// When the segment with a block's longer version is lost, the shorter one in the
+// segment before is read again, at once and not only after the next Open.
+func TestOlderVersionOfALostBlock(t *testing.T) {
+	ctx := context.Background()
+	s, first, then := twoVersions(t)
+	s.mu.Lock()
+	s.closeOpen()
+	s.mu.Unlock()
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(segmentPath(s.dir, 2), 0); err != nil {
+		t.Fatal(err)
+	}
+	betweenCommits(t, s, func() error { // finds out, and then sets it aside
+		_, err := s.ring.active.read(1)
+		if !isDamage(err) {
+			t.Errorf("got %v; want that the segment is damaged", err)
+		}
+		s.ring.tidy(time.Now())
+		return nil
+	})
+	if tr, err := s.Trace(ctx, first[0].SpanContext.TraceID()); err != nil || len(tr.Spans) != 3 {
+		t.Errorf("what segment 1 has: got %+v, %v; want 3 spans", tr, err)
+	}
+	if tr, err := s.Trace(ctx, then[0].SpanContext.TraceID()); err == nil {
+		t.Errorf("what segment 2 had: got %+v; want ErrNotFound", tr)
+	}
+	if err := s.Check(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is in memory still, and only its shorter version went with a segment, was
+// not evicted.
+func TestEvictedVersionOfABlockInMemory(t *testing.T) {
+	ctx := context.Background()
+	s, first, _ := twoVersions(t)
+	betweenCommits(t, s, func() error { return s.ring.evict("it was time", false) })
+	id := first[0].SpanContext.TraceID()
+	if ev, ok := s.Evicted(id); ok {
+		t.Errorf("a trace in memory is said to be evicted: %+v", ev)
+	}
+	if tr, err := s.Trace(ctx, id); err != nil || len(tr.Spans) != 3 || len(tr.Problems) > 0 {
+		t.Errorf("got %+v, %v; want 3 spans and no problem", tr, err)
+	}
+	if st := s.Stats(); st.EvictedSpans != 0 || st.Spans != 6 {
+		t.Errorf("%d spans are held, %d evicted; want 6, 0", st.Spans, st.EvictedSpans)
+	}
+}
