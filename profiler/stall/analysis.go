@@ -109,6 +109,11 @@ type Node struct {
 	// is that of the span and all its descendants, awaited or not.
 	CPU, TotalCPU CPU
 
+	// Timeline is what the span did in its self time, as far as an execution trace
+	// tells: sorted, without overlap, a part of SelfSegments. Empty when none was
+	// taken.
+	Timeline []Stretch
+
 	// States divide the wall time. They add up to it.
 	States []Share
 
@@ -160,6 +165,7 @@ func analyze(t *spanstore.Trace, coveredUntil *time.Time) *Analysis {
 	a.markDecidedEnds(children)
 
 	c := newCoverage(t.Windows, a.Start, coveredUntil)
+	a.placeExact()
 	a.estimateCPU(c)
 	a.divideStates()
 	a.Budget = a.criticalBudget(c)

@@ -93,7 +93,7 @@ func check(t testing.TB, s *Span) {
 			t.Errorf("span %s: wait %d is %v; its segments %v", s.ID, i, w.Total, waits[i])
 		}
 	}
-	if s.Stolen > s.Running {
+	if s.Stolen > s.Running || s.StolenLow < 0 || s.StolenLow > s.Stolen || s.StolenHigh < s.Stolen || s.StolenHigh > s.Running {
 		t.Errorf("span %s: %v stolen of %v", s.ID, s.Stolen, s.Running)
 	}
 }

@@ -24,8 +24,9 @@ type Span struct {
 	Segments []Segment
 
 	// Running is how long the span's goroutines ran, all together: it may exceed
-	// the wall time. Stolen is the part of it that their threads were not on CPU.
-	Running, Stolen time.Duration
+	// the wall time. Stolen is the part of it that their threads were not on CPU,
+	// an estimate that lies between StolenLow and StolenHigh.
+	Running, Stolen, StolenLow, StolenHigh time.Duration
 
 	// Goroutines is how many worked for it.
 	Goroutines int
@@ -88,8 +89,9 @@ type span struct {
 	segments []segment
 	waits    []wait
 
-	running, onCPU int64 // of goroutines' runs that are over, scaled; nanoseconds
-	runs           []run // that are not scaled yet
+	running int64 // of goroutines' runs that are over
+	scaled  onCPU // of those that are scaled
+	runs    []run // that are not
 }
 
 type segment struct {
@@ -219,7 +221,8 @@ func (s *span) ran(th *thread, from, to int64) {
 	}
 	s.running += to - from
 	if th == nil {
-		s.onCPU += to - from
+		d := time.Duration(to - from)
+		s.scaled = s.scaled.plus(onCPU{d, 0, d})
 		return
 	}
 	if n := len(s.runs); n > 0 && s.runs[n-1].thread == th && s.runs[n-1].to == from {
@@ -236,7 +239,7 @@ func (s *span) ran(th *thread, from, to int64) {
 // known.
 func (s *span) scale() {
 	for _, r := range s.runs {
-		s.onCPU += int64(r.thread.onCPU(r.from, r.to))
+		s.scaled = s.scaled.plus(r.thread.onCPU(r.from, r.to))
 	}
 	s.runs = s.runs[:0]
 }
@@ -246,13 +249,14 @@ func (s *span) result(c *clock, st *stacks) *Span {
 	s.scale()
 	out := &Span{
 		ID: s.id, Start: c.wall(s.start), End: c.wall(s.end), Clipped: s.clipped, Open: !s.ended,
-		Running: time.Duration(s.running), Stolen: time.Duration(max(0, s.running-s.onCPU)), Goroutines: 1 + s.helped,
+		Running: time.Duration(s.running), Goroutines: 1 + s.helped,
 		Segments: make([]Segment, len(s.segments)),
 	}
+	out.Stolen, out.StolenLow, out.StolenHigh = out.Running-s.scaled.value, out.Running-s.scaled.high, out.Running-s.scaled.low
 	for i, g := range s.segments {
 		out.Segments[i] = Segment{From: time.Duration(g.from - s.start), To: time.Duration(g.to - s.start), State: g.state, Wait: int(g.wait)}
 		if g.thread != nil {
-			out.Segments[i].Stolen = max(0, time.Duration(g.to-g.from)-g.thread.onCPU(g.from, g.to))
+			out.Segments[i].Stolen = max(0, time.Duration(g.to-g.from)-g.thread.onCPU(g.from, g.to).value)
 		}
 	}
 	s.sortWaits(out, st)

@@ -20,11 +20,13 @@ type thread struct {
 // had been on CPU for cpu.
 type clockPoint struct{ at, ran, cpu int64 }
 
-// share is what part of the time that a thread ran was on CPU, until a time.
-type share struct {
-	until int64
-	part  float64
-}
+// share is how much of the time that a thread ran it was on CPU, until a time.
+type share struct{ until, ran, cpu int64 }
+
+// onCPU is a CPU time, and between what bounds it is sure to lie.
+type onCPU struct{ value, low, high time.Duration }
+
+func (c onCPU) plus(o onCPU) onCPU { return onCPU{c.value + o.value, c.low + o.low, c.high + o.high} }
 
 func (t *thread) start(now int64) {
 	if t.since < 0 {
@@ -76,11 +78,7 @@ func (t *thread) settle(end bool) {
 			}
 			cpu = b.cpu - a.cpu
 		}
-		part := 1.0
-		if ran > 0 {
-			part = min(1, max(0, float64(cpu)/float64(ran)))
-		}
-		t.shares = append(t.shares, share{b.at, part})
+		t.shares = append(t.shares, share{b.at, ran, min(ran, max(0, cpu))})
 		t.readings = slices.Delete(t.readings, 0, 1)
 	}
 }
@@ -95,21 +93,31 @@ func (t *thread) settledUntil() (at int64, known bool) {
 }
 
 // onCPU returns how much of [from, to), when the thread ran a goroutine, it was
-// on CPU. Time that no reading covers counts whole.
-func (t *thread) onCPU(from, to int64) time.Duration {
+// on CPU: its share of the interval between two readings. At least it is what
+// the rest of the interval cannot have had, at most all. Time that no reading
+// covers counts whole.
+func (t *thread) onCPU(from, to int64) (sum onCPU) {
 	i, _ := slices.BinarySearchFunc(t.shares, from, func(s share, at int64) int {
 		if s.until <= at {
 			return -1
 		}
 		return 1
 	})
-	sum := 0.0
 	for ; i < len(t.shares) && from < to; i++ {
-		until := min(to, t.shares[i].until)
-		sum += float64(until-from) * t.shares[i].part
-		from = until
+		s := t.shares[i]
+		until := min(to, s.until)
+		d := until - from
+		part := onCPU{high: time.Duration(min(d, s.cpu)), low: time.Duration(min(d, max(0, s.cpu-max(0, s.ran-d))))}
+		if s.ran > 0 {
+			part.value = time.Duration(float64(d) * float64(s.cpu) / float64(s.ran))
+		}
+		part.value = max(part.low, min(part.value, part.high))
+		sum, from = sum.plus(part), until
 	}
-	return time.Duration(sum) + time.Duration(max(0, to-from))
+	if rest := time.Duration(to - from); rest > 0 {
+		sum = sum.plus(onCPU{value: rest, high: rest})
+	}
+	return sum
 }
 
 // forget drops shares that nobody will ask for any more.
