@@ -103,17 +103,22 @@ func (t times) add(s State, d time.Duration, e Evidence) {
 
 var strength = map[Evidence]int{None: 0, Inferred: 1, Sampled: 2, Exact: 3}
 
+// stolenIn is the stolen time of a part of the stretch: in proportion, as its
+// place is not known.
+func (s Stretch) stolenIn(part Segment) time.Duration {
+	if s.Stolen <= 0 || s.State != StateCPU {
+		return 0
+	}
+	return time.Duration(float64(s.Stolen) * float64(part.To-part.From) / float64(s.To-s.From))
+}
+
 // addStretch counts the part of s inside of, and returns how long that is.
 func (t times) addStretch(s Stretch, of Segment) time.Duration {
 	from, to := max(s.From, of.From), min(s.To, of.To)
 	if from >= to {
 		return 0
 	}
-	d := to - from
-	stolen := time.Duration(0)
-	if s.Stolen > 0 {
-		stolen = time.Duration(float64(s.Stolen) * float64(d) / float64(s.To-s.From))
-	}
+	d, stolen := to-from, s.stolenIn(Segment{from, to})
 	t.add(s.State, d-stolen, Exact)
 	t.add(StateSteal, stolen, Inferred)
 	return d

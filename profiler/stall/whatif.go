@@ -2,6 +2,7 @@ package stall
 
 import (
 	"container/heap"
+	"maps"
 	"slices"
 	"time"
 )
@@ -39,26 +40,25 @@ type whatIf struct {
 	a       *Analysis
 	length  map[int]time.Duration // of the spans that are another length
 	cut     map[int][]Segment     // of their self time, sorted
-	touched []int                 // whose length has to be worked out
+	touched map[int]bool          // whose length has to be worked out
 }
 
 func (a *Analysis) whatIf() *whatIf {
-	return &whatIf{a: a, length: map[int]time.Duration{}, cut: map[int][]Segment{}}
+	return &whatIf{a: a, length: map[int]time.Duration{}, cut: map[int][]Segment{}, touched: map[int]bool{}}
 }
 
 // touch marks a span and its ancestors.
 func (w *whatIf) touch(i int) {
-	for ; i >= 0; i = w.a.Nodes[i].Parent {
-		w.touched = append(w.touched, i)
+	for ; i >= 0 && !w.touched[i]; i = w.a.Nodes[i].Parent {
+		w.touched[i] = true
 	}
 }
 
 // root works out all that is touched, descendants first: they come after their
 // ancestors in Nodes.
 func (w *whatIf) root() time.Duration {
-	slices.Sort(w.touched)
-	w.touched = slices.Compact(w.touched)
-	for _, i := range slices.Backward(w.touched) {
+	order := slices.Sorted(maps.Keys(w.touched))
+	for _, i := range slices.Backward(order) {
 		if _, fixed := w.length[i]; !fixed {
 			w.length[i] = w.of(i)
 		}
@@ -130,11 +130,10 @@ func (h *endings) Pop() any {
 	return x
 }
 
-// awaited returns the awaited children of a span, by start: as they stand in
-// Nodes, each followed by its descendants.
+// awaited returns the awaited children of a span, by start.
 func (w *whatIf) awaited(i int) (out []int) {
-	for c := i + 1; c < len(w.a.Nodes) && w.a.Nodes[c].Depth > w.a.Nodes[i].Depth; c++ {
-		if w.a.Nodes[c].Parent == i && w.a.Nodes[c].Awaited {
+	for _, c := range w.a.children[i] {
+		if w.a.Nodes[c].Awaited {
 			out = append(out, c)
 		}
 	}
