@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES     := . bench/peers examples httpui/web/build httpui/web/e2e
+MODULES     := . bench/peers bench/peers/labels examples httpui/web/build httpui/web/e2e
 
 .PHONY: help
 help: ## list the targets
@@ -43,6 +43,14 @@ soak: ## the long form of the tests that break things: corruptions, kills; figur
 .PHONY: bench-store
 bench-store: ## measure the store beside badger, sqlite and its floor, print one table
 	go run ./bench/peers/report -out bench/results/store.txt
+
+.PHONY: bench-labels
+bench-labels: ## measure what labels cost a span, beside others that label, print one table
+	go run ./bench/peers/labels -out bench/results/labels.txt
+
+.PHONY: bench-truth
+bench-truth: ## compare the CPU shown for spans with what they used, print one table
+	go run ./bench/cputruth -out bench/results/cputruth.txt
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each

@@ -10,7 +10,8 @@
 //	.                      traces, newest first: q=, service=, name=, min=, errors=1, from=, to=, limit=, cursor=
 //	trace/<32 hex>         one trace: waterfall, budget of the critical path, findings
 //	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
-//	pprof/profile          a CPU profile for go tool pprof, when Options.Profiler is set
+//	pprof/profile          a CPU profile for go tool pprof, ?seconds=, when Options.Profiler is set;
+//	                       samples are labelled with span, route and service
 //	static/<file>          the page's own files
 //
 // In the list q is a query as [spanstore.ParseQuery] reads it; a fault in it is
@@ -35,6 +36,11 @@
 // in UTC. Keys may be added, none is renamed. An attribute is
 // {"key","type","value"}: value is a string, number, bool or array as its type
 // says; integers beyond 2^53, NaN and infinities are strings.
+//
+// A trace's signals are what the process went through in its time, in stretches of
+// about a second, longer where there would be more than 600: start_ns, end_ns and
+// values by name, as the package profiler documents them (SignalRunDelay and so
+// on). A list's profiler has the governor's figures.
 //
 // # Mounting
 //

@@ -61,6 +61,8 @@ func newCPU(c stall.CPU) cpuJSON {
 type profilerJSON struct {
 	Running bool   `json:"running"`
 	State   string `json:"state"`
+
+	Governor *governorJSON `json:"governor,omitempty"`
 }
 
 // serveList answers the list of traces. The page asks for the list itself.
@@ -103,7 +105,7 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 	list := listJSON{
 		Traces:   make([]summaryJSON, len(p.Traces)),
 		Cursor:   p.Cursor,
-		Profiler: profilerJSON{st.Running, st.State},
+		Profiler: profilerJSON{st.Running, st.State, newGovernor(h.opts.Profiler, st)},
 		Store:    h.health(),
 		Problems: append([]string{}, p.Problems...),
 	}

@@ -45,12 +45,20 @@ func TestWhoLooksGetsTheRunningWindow(t *testing.T) {
 		t.Errorf("at once: got pending %v and reason %q; want it pending", got["pending"], got["cpu_reason"])
 	}
 	line := decode(t, ask(h, "/t/?format=json"))
-	if p := line["profiler"].(map[string]any); p["running"] != true {
-		t.Errorf("the list: got profiler %v; want it running", p)
+	p := line["profiler"].(map[string]any)
+	if g, ok := p["governor"].(map[string]any); p["running"] != true || !ok || g["level"] != "full" || g["budget"] != 0.01 {
+		t.Errorf("the list: got profiler %v; want it running, at the full level of a budget of 0.01", p)
 	}
 	got := decode(t, ask(h, path+"?format=json&wait=10s"))
 	if got["pending"] != false || got["evidence"] != "sampled" || got["samples"].(float64) < 1 {
 		t.Errorf("after waiting: got pending %v, evidence %v, %v samples; want samples (checksum %d)", got["pending"], got["evidence"], got["samples"], sum)
+	}
+	signals := got["signals"].([]any)
+	if len(signals) == 0 {
+		t.Fatal("got no signals")
+	}
+	if s := signals[0].(map[string]any); s["end_ns"].(float64) <= s["start_ns"].(float64) || s["values"].(map[string]any)["goroutines"] == nil {
+		t.Errorf("got signals %v; want a stretch of time with figures", s)
 	}
 	if text := ask(h, path).body; !strings.Contains(text, "≈") {
 		t.Errorf("as text: got %s; want an estimate", text)

@@ -35,6 +35,7 @@ type traceJSON struct {
 	Pending  bool          `json:"pending"`
 	Kept     string        `json:"kept"`
 	Windows  []windowJSON  `json:"windows"`
+	Signals  []signalsJSON `json:"signals"`
 	Values   bool          `json:"values"`
 }
 
@@ -97,6 +98,8 @@ type windowJSON struct {
 	StartNS int64  `json:"start_ns"`
 	EndNS   int64  `json:"end_ns"`
 	Hole    string `json:"hole"`
+
+	RootsOnly bool `json:"roots_only"`
 }
 
 // How long an answer waits for CPU samples that a running window still holds.
@@ -247,6 +250,7 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		Pending:    a.Pending,
 		Kept:       a.Trace.Kept,
 		Windows:    []windowJSON{},
+		Signals:    newSignals(a.Trace.Signals, a.Start),
 		Values:     values,
 	}
 	for _, s := range a.Budget {
@@ -263,7 +267,7 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		t.Findings = append(t.Findings, j)
 	}
 	for _, w := range a.Trace.Windows {
-		t.Windows = append(t.Windows, windowJSON{int64(w.Start.Sub(a.Start)), int64(w.End.Sub(a.Start)), w.Hole})
+		t.Windows = append(t.Windows, windowJSON{int64(w.Start.Sub(a.Start)), int64(w.End.Sub(a.Start)), w.Hole, w.RootsOnly})
 	}
 	return t
 }

@@ -16,6 +16,8 @@ type tally struct {
 	// samples = labeled + late + unattributed + own + those without a label
 	samples, labeled, late, unattributed, own int64
 
+	store int64 // of own, those on the store's goroutines
+
 	usage []spanstore.Usage
 	spans map[spanKey64]identity // all that the samples name
 }
@@ -23,10 +25,9 @@ type tally struct {
 // attribute puts the samples of prof to the spans that their labels name.
 // Identify fills in what is known of the spans it is given. A sample belongs to
 // one span alone, the innermost one on its goroutine. A sample whose span was
-// over before the window began is late, whatever ran then.
-func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), maxStacks, maxDepth int) tally {
-	period := time.Duration(prof.Period)
-
+// over before the window began is late, whatever ran then. Scale is the window's
+// calibration.
+func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), scale float64, maxStacks, maxDepth int) tally {
 	keys := make([]spanKey64, len(prof.Sample))
 	spans := map[spanKey64]identity{}
 	for i, s := range prof.Sample {
@@ -40,13 +41,18 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 	t := tally{spans: spans}
 	usage := map[spanKey64]*spanstore.Usage{}
 	places := map[place]int{}
-	frames := frameTable{maxDepth: maxDepth, known: map[string][]spanstore.Frame{}}
+	frames := stackTable{maxDepth: maxDepth, known: map[string][]spanstore.Frame{}}
 	for i, s := range prof.Sample {
 		n := s.Value[0]
 		t.samples += n
 		if keys[i] == 0 {
-			if label(s, ownKey) != "" {
+			switch label(s, ownKey) {
+			case "":
+			case ownProfiler:
 				t.own += n
+			default:
+				t.own += n
+				t.store += n
 			}
 			continue
 		}
@@ -67,7 +73,6 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 		}
 		t.labeled += n
 		u.Samples += int(n)
-		u.CPU += time.Duration(n) * period
 		if stack := frames.of(s); len(stack) > 0 {
 			at, seen := places[place{keys[i], &stack[0]}]
 			if !seen {
@@ -80,11 +85,19 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), max
 	}
 
 	for _, u := range usage {
+		u.CPU = time.Duration(float64(u.Samples) * float64(prof.Period) * scale)
 		slices.SortStableFunc(u.Stacks, func(a, b spanstore.Stack) int { return cmp.Compare(b.Samples, a.Samples) })
 		u.Stacks = slices.Clip(u.Stacks[:min(len(u.Stacks), maxStacks)])
 		t.usage = append(t.usage, *u)
 	}
 	return t
+}
+
+func samplesOf(prof *profile.Profile) (n int64) {
+	for _, s := range prof.Sample {
+		n += s.Value[0]
+	}
+	return n
 }
 
 // place is where a span's samples of one stack are counted. Equal stacks share
@@ -101,8 +114,8 @@ func label(s *profile.Sample, key string) string {
 	return ""
 }
 
-// frameTable turns samples into stacks, equal ones into one and the same.
-type frameTable struct {
+// stackTable turns samples into stacks, equal ones into one and the same.
+type stackTable struct {
 	maxDepth int
 	known    map[string][]spanstore.Frame
 	key      []byte
@@ -110,7 +123,7 @@ type frameTable struct {
 
 // of returns the frames of s from the leaf on, inlined calls unfolded, and at
 // most maxDepth of them.
-func (t *frameTable) of(s *profile.Sample) []spanstore.Frame {
+func (t *stackTable) of(s *profile.Sample) []spanstore.Frame {
 	t.key = t.key[:0]
 	for _, l := range s.Location {
 		t.key = binary.LittleEndian.AppendUint64(t.key, l.ID)

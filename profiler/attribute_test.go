@@ -56,7 +56,7 @@ func TestAttribute(t *testing.T) {
 		for k := range spans {
 			spans[k] = known[k]
 		}
-	}, 2, 2)
+	}, 1.5, 2, 2)
 
 	if got.samples != 43 || got.labeled != 15 || got.late != 7 || got.unattributed != 8 || got.own != 3 {
 		t.Errorf("got %d samples, %d labeled, %d late, %d unattributed, %d own; want 43, 15, 7, 8, 3",
@@ -67,14 +67,14 @@ func TestAttribute(t *testing.T) {
 	}
 	hashing := []spanstore.Frame{frame("inlined", 1), frame("hash", 2)} // main is too deep
 	want := map[spanKey64]spanstore.Usage{
-		1: {TraceID: traceID(1), SpanID: spanKey64(1).spanID(), Samples: 8, CPU: 80 * time.Millisecond, Stacks: []spanstore.Stack{
+		1: {TraceID: traceID(1), SpanID: spanKey64(1).spanID(), Samples: 8, CPU: 120 * time.Millisecond, Stacks: []spanstore.Stack{
 			{Frames: hashing, Samples: 6},
 			{Frames: []spanstore.Frame{frame("read", 1), frame("main", 1)}, Samples: 1}, // the third one is too many
 		}},
-		2: {TraceID: traceID(1), SpanID: spanKey64(2).spanID(), Samples: 5, CPU: 50 * time.Millisecond,
+		2: {TraceID: traceID(1), SpanID: spanKey64(2).spanID(), Samples: 5, CPU: 75 * time.Millisecond,
 			Stacks: []spanstore.Stack{{Frames: hashing, Samples: 5}}},
 		3: {TraceID: traceID(3), SpanID: spanKey64(3).spanID(), LateSamples: 7},
-		5: {TraceID: traceID(5), SpanID: spanKey64(5).spanID(), Samples: 2, CPU: 20 * time.Millisecond},
+		5: {TraceID: traceID(5), SpanID: spanKey64(5).spanID(), Samples: 2, CPU: 30 * time.Millisecond},
 	}
 	if len(got.usage) != len(want) {
 		t.Errorf("got usage of %d spans; want %d", len(got.usage), len(want))

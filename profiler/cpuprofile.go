@@ -19,9 +19,19 @@ type recording struct {
 	// process is the CPU time that the process used between start and end.
 	process time.Duration
 
+	// sampled is the part of process that threads used whose CPU time makes
+	// samples; 0 when that is not known.
+	sampled time.Duration
+
+	// threads are the threads' clocks at start.
+	threads threadTimes
+
 	// generation is that of the registry: spans that ended in an earlier one
 	// were over when the recording began.
 	generation uint32
+
+	// rootsOnly says that only local roots were labelled in a part of it.
+	rootsOnly bool
 
 	// over is closed when the profile is written. Until we stop it that means
 	// that somebody else did, with a pprof.StopCPUProfile that was not his.
@@ -43,6 +53,7 @@ func startRecording(generation uint32) (*recording, error) {
 		return nil, fmt.Errorf("start CPU profile: %w", err)
 	}
 	r.start, r.process = time.Now(), processCPU() // stop makes it a difference
+	r.threads = readThreads()
 	return r, nil
 }
 
@@ -60,9 +71,14 @@ func (r *recording) Write(b []byte) (int, error) {
 // stop frees the CPU profile. The clocks are read first: sampling ends at the
 // very beginning of StopCPUProfile, the rest is writing.
 func (r *recording) stop() {
+	unsampled, known := r.threads.unsampled()
 	r.end, r.process = time.Now(), processCPU()-r.process
+	if known {
+		r.sampled = max(0, r.process-unsampled)
+	}
 	select {
 	case <-r.over:
+		r.sampled = 0    // of unknown length
 		r.foreign = true // the profile that runs now, if any, is not ours to stop
 	default:
 		pprof.StopCPUProfile()

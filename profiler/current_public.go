@@ -2,8 +2,6 @@
 
 package profiler
 
-// The public API sets goroutine labels but does not tell them.
-
-func prepareGoroutineLabels(any) bool { return false }
-
+// goroutineLabels is never the labels of the calling goroutine: the public API
+// sets them but does not tell them.
 func goroutineLabels() any { return nil }

@@ -60,13 +60,51 @@
 // While the profiler holds it, /debug/pprof/profile, go test -cpuprofile and
 // every other pprof.StartCPUProfile fail with "cpu profiling already in use".
 // Use Profiler.ProfileHandler in place of /debug/pprof/profile: it serves the
-// running windows, and needs nobody to pause. For anything else call Pause
+// running windows, and needs nobody to pause; its samples also say trace, span
+// name, route and service. For anything else call Pause
 // before and Resume after. Who comes first wins: while somebody else's profile
 // runs the profiler waits, tries again every few seconds, and stores a hole, so
 // that missing figures do not look like idleness. It cannot know that somebody
 // wants the profile while it has it.
 //
-// Execution traces, heap, block and mutex profiles are not concerned.
+// Execution traces, heap, block and mutex profiles are not concerned. Importing
+// the package starts nothing.
+//
+// # What is in flight
+//
+// Live lists the spans that have started and not ended, with their route, and
+// with the stacks in which the goroutines stand that work for them. A view is
+// taken when somebody asks, for all who ask, and holds for a second, with 10,000
+// goroutines for ten: however many look, that is 1 % of one CPU at most.
+// Spans that never end leave the list after Options.MaxAge, and Stats counts them.
+//
+// # Signals
+//
+// Once a second, while spans are in flight, the profiler reads what the kernel and
+// the Go runtime did to the process, and stores it beside the windows: how long
+// threads waited for a CPU (run delay of each thread), how long a CPU quota stopped
+// the process (cgroup v2 and v1, all nested groups), CPU pressure of its group,
+// stolen time of the machine; pauses and CPU time of the garbage collector, waiting
+// in Go's run queue and for mutexes, goroutines. See SignalCPU and the following.
+// They are of the whole process, and belong to a trace by their time. What the
+// kernel tells is there on Linux alone; Stats.MissingSignals says what is not.
+//
+// # What the profiler allows itself
+//
+// The background work has a budget, Options.Budget: 1 % of the CPU time that the
+// process may use (GOMAXPROCS, which follows a CPU quota). What counts is the CPU
+// time of the profiler's and the store's goroutines, by the samples on them. When
+// it is above the budget for two stretches of ten seconds in a row, the profiler
+// does less, one Level after the other: longer windows, labels on local roots
+// only, off. Below half of it for a minute it steps up again; each step down
+// doubles that minute, up to an hour, so that it does not go up and down all day.
+// Off, it tries again after the same time. A store that uses the budget alone is
+// no reason to step down: that would lower nothing. Stats.Governor has level,
+// reason and cost; what was not measured is a hole, or marked Window.RootsOnly.
+//
+// The samples do not see the kernel's part of the sampling, 100 signals a second
+// and busy thread. What a labelled span costs the request is no background work
+// either, and stands below.
 //
 // # Caveats
 //
@@ -79,8 +117,12 @@
 //     until their spans end.
 //   - Spans that are made without the wrapper (P9) are labelled on the goroutine
 //     but not in their context: a pprof.Do with that context hides them.
-//   - A span that is one of more than MaxLive in flight loses its label in
-//     contexts, and its samples are unattributed.
+//   - A span that is one of more than MaxLive in flight, or is in flight for
+//     longer than MaxAge, loses its label in contexts, and its samples are
+//     unattributed.
+//   - The registry keeps the spans in flight, with their attributes, from being
+//     freed: also those that the program drops without ending them, until
+//     MaxLive or MaxAge is reached.
 //   - Work in cgo counts where Go called it; threads of C's own have no labels.
 //     Programs built as c-archive or c-shared are not sampled unless they handle
 //     SIGPROF as runtime/pprof says.
@@ -88,6 +130,8 @@
 //     It is done by linkname, checked once at Start, and left out with the build
 //     tag spanclock_nolinkname; P1 and P2 may fail then, the others do not.
 //     Stats.LabelsReadable tells.
+//   - On Linux up to 70 files of /proc and of the control group stay open, one for
+//     each of the first 64 threads.
 //   - The CPU time of the whole process in a window is known on Linux, macOS and
 //     the BSDs.
 //
@@ -96,7 +140,8 @@
 // Sampling is that of any CPU profile at 100 Hz. Turning a window into usage
 // costs a few milliseconds of CPU each 10 s; Stats.Own counts the samples that
 // fell on the profiler. Between two windows nothing is sampled for 1 to 24 ms,
-// the more the busier the process is; Stats.Lost adds that up.
+// the more the busier the process is; Stats.Lost adds that up. A second of signals
+// takes about 20 µs of CPU, 1 µs more for each thread, and 30 bytes on disk.
 //
 // A span that records costs six small allocations and, in CPU time, about 0.6 to
 // 0.7 of what the SDK itself spends on it (one root and four children, Go 1.26,

@@ -32,7 +32,9 @@ type tap struct {
 // ProfileHandler serves CPU profiles in place of /debug/pprof/profile, which
 // fails while the profiler holds the process's one CPU profile. It answers
 // ?seconds=N (default 30, at most 300) with the windows that run in that time,
-// for go tool pprof; a sample in a span has the labels span_id and trace_id.
+// for go tool pprof; a sample in a span has the labels span_id, trace_id,
+// span_name, service and route (the name of its local root), as far as these are
+// known: go tool pprof -tagfocus and -tagroot take them.
 // The running window ends when the request comes and when its time is over, so
 // that nothing else is in the profile.
 //
@@ -53,7 +55,7 @@ func (p *Profiler) serveProfile(w http.ResponseWriter, r *http.Request) {
 	if p.sampling() {
 		err = p.collect(r.Context(), d, &body)
 	} else {
-		err = takeProfile(r.Context(), d, &body)
+		err = p.takeProfile(r.Context(), d, &body)
 	}
 	switch {
 	case r.Context().Err() != nil: // nobody is there to read an answer
@@ -104,6 +106,8 @@ var errNoWindow = errors.New("no CPU profile ran in that time: the profiler was 
 
 // collect writes the merged profile of the windows that run for d from now on.
 func (p *Profiler) collect(ctx context.Context, d time.Duration, w *bytes.Buffer) error {
+	p.names.open()
+	defer p.names.close()
 	t := &tap{from: time.Now()}
 	p.mu.Lock()
 	if len(p.taps) >= maxTaps {
@@ -170,11 +174,8 @@ func (p *Profiler) deliver(start time.Time, prof *profile.Profile, spans map[spa
 		return
 	}
 
-	for _, s := range prof.Sample {
-		if k, ok := parseKey(label(s, spanKey)); ok && spans[k].trace.IsValid() {
-			s.Label["trace_id"] = []string{spans[k].trace.String()}
-		}
-	}
+	p.putLabels(prof, spans)
+	p.names.turn()
 	for _, t := range want {
 		parts := []*profile.Profile{prof}
 		if t.prof != nil {
@@ -187,8 +188,35 @@ func (p *Profiler) deliver(start time.Time, prof *profile.Profile, spans map[spa
 	}
 }
 
-// takeProfile takes a CPU profile as /debug/pprof/profile does.
-func takeProfile(ctx context.Context, d time.Duration, w *bytes.Buffer) error {
+// takeProfile takes a CPU profile as /debug/pprof/profile does. Spans are
+// labelled in a pause too, so it gets their labels like any other.
+func (p *Profiler) takeProfile(ctx context.Context, d time.Duration, w *bytes.Buffer) error {
+	generation := uint32(0)
+	if p != nil {
+		p.names.open()
+		defer p.names.close()
+		generation = p.spans.generation.Load()
+	}
+	if err := recordProfile(ctx, d, w); err != nil || p == nil {
+		return err
+	}
+	prof, err := profile.ParseData(w.Bytes())
+	if err != nil {
+		return nil // it is handed out as it is
+	}
+	spans := map[spanKey64]identity{}
+	for _, s := range prof.Sample {
+		if k, ok := parseKey(label(s, spanKey)); ok {
+			spans[k] = identity{}
+		}
+	}
+	p.spans.identify(spans, generation)
+	p.putLabels(prof, spans)
+	w.Reset()
+	return prof.Write(w)
+}
+
+func recordProfile(ctx context.Context, d time.Duration, w *bytes.Buffer) error {
 	if err := pprof.StartCPUProfile(w); err != nil {
 		return fmt.Errorf("take CPU profile: %w; the process has only one", err)
 	}

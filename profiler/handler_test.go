@@ -41,11 +41,14 @@ func get(t *testing.T, h http.Handler, query string) (*http.Response, []byte) {
 func burning(s *service) (stop func() trace.Span) {
 	quit, done := make(chan struct{}), make(chan trace.Span)
 	go func() {
-		_, span := s.Start(context.Background(), "burning")
+		ctx, root := s.Start(context.Background(), "GET /")
+		_, span := s.Start(ctx, "burning")
+		root.SetName("GET /burn") // as routers do
 		for {
 			select {
 			case <-quit:
 				span.End()
+				root.End()
 				done <- span
 				return
 			default:
@@ -87,6 +90,11 @@ func TestProfileHandler(t *testing.T) {
 		if got, want := sample.Label["trace_id"], span.SpanContext().TraceID().String(); len(got) != 1 || got[0] != want {
 			t.Errorf("got trace_id %q; want %q", got, want)
 		}
+		for name, want := range map[string]string{"span_name": "burning", "route": "GET /burn", "service": "shop"} {
+			if got := sample.Label[name]; len(got) != 1 || got[0] != want {
+				t.Errorf("got %s %q; want %q", name, got, want)
+			}
+		}
 	}
 	if mine == 0 || mine > all {
 		t.Errorf("got burnCPU in %d of %d samples; want some", mine, all)
@@ -96,6 +104,57 @@ func TestProfileHandler(t *testing.T) {
 	s.refresh(t)
 	if u := s.usage(t, span); u.Samples < int(mine) {
 		t.Errorf("got %d samples in the store; want at least the %d of the profile", u.Samples, mine)
+	}
+}
+
+// Spans that end while the profile is taken are named as those that do not, also
+// when the handler takes it itself; and nothing is noted afterwards.
+func TestProfileNamesEndedSpans(t *testing.T) {
+	s := newService(t, quick)
+	for _, when := range []string{"from windows", "in a pause"} {
+		quit, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				ctx, root := s.Start(context.Background(), "GET /short")
+				_, span := s.Start(ctx, "step")
+				burnCPU(5 * time.Millisecond)
+				span.End()
+				root.End()
+			}
+		}()
+		named := 0
+		for try := 0; named == 0 && try < 10; try++ { // a busy machine may let others burn
+			resp, body := get(t, s.prof.ProfileHandler(), "?seconds=0.5")
+			if resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s: got %s: %s", when, resp.Status, body)
+			}
+			prof, err := profile.ParseData(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sample := range prof.Sample {
+				if !inStack(sample, "profiler_test.burnCPU") {
+					continue
+				}
+				l := sample.Label
+				if len(l["span_name"]) == 0 || l["span_name"][0] != "step" || len(l["route"]) == 0 || l["route"][0] != "GET /short" || len(l["service"]) == 0 || len(l["trace_id"]) == 0 {
+					t.Errorf("%s: got labels %v; want all", when, l)
+				}
+				named++
+			}
+		}
+		close(quit)
+		<-done
+		if named == 0 {
+			t.Errorf("%s: got no samples", when)
+		}
+		s.prof.Pause()
 	}
 }
 

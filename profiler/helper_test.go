@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
@@ -23,6 +25,8 @@ type service struct {
 	tp    *profiler.TracerProvider
 	trace.Tracer
 }
+
+var shop = resource.NewSchemaless(attribute.String("service.name", "shop"))
 
 // quick makes tests short: windows may end after 100 ms.
 var quick = &profiler.Options{MinWindow: 100 * time.Millisecond}
@@ -40,7 +44,7 @@ func newService(t testing.TB, o *profiler.Options) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sdk := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor()))
+	sdk := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor()), sdktrace.WithResource(shop))
 	tp := prof.TracerProvider(sdk)
 	t.Cleanup(func() {
 		if s := prof.Stats(); s.Panics != 0 || s.Errors != 0 {

@@ -12,7 +12,7 @@ var _ sdktrace.SpanProcessor = (*Profiler)(nil)
 // OnStart labels the calling goroutine with the span. It is called by the SDK
 // for every span that records, whoever made it.
 func (p *Profiler) OnStart(parent context.Context, s sdktrace.ReadWriteSpan) {
-	if p == nil || !p.labeling.Load() {
+	if p == nil || !p.labeling.Load() || p.resting() {
 		return
 	}
 	defer p.rescue()
@@ -26,6 +26,7 @@ func (p *Profiler) OnEnd(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	defer p.rescue()
+	p.names.note(s)
 	p.leave(s)
 }
 
@@ -43,31 +44,12 @@ func (p *Profiler) Shutdown(context.Context) error {
 // enter makes the span's frame and puts its labels on the goroutine, on top of
 // those that are there.
 func (p *Profiler) enter(ctx context.Context, s sdktrace.ReadWriteSpan) {
+	if p.rootsOnly.Load() && !isLocalRoot(s) {
+		return
+	}
 	sc := s.SpanContext()
-	f := &frame{key: keyOf(sc.SpanID()), trace: sc.TraceID()}
-
-	var cur any
-	var parent *frame
-	if p.readable {
-		if cur = goroutineLabels(); cur != nil {
-			parent = p.localParent(s)
-		}
-	} else {
-		parent = p.localParent(s)
-		cur = believedLabels(ctx, parent)
-	}
-	f.before.v, f.prev = p.settle(cur, parent)
-
-	// A set with nothing but the span label needs no merging.
-	f.bare = f.before.v == nil || f.prev != nil && f.prev.bare && f.before.v == f.prev.labels.v
-	var labels context.Context
-	if f.bare {
-		labels = bareLabels(f.key)
-	} else {
-		labels = withSpan(f.before.v, f.key)
-	}
-	f.labels.v = labels.Value(labelKey)
-
+	f := &frame{p: p, key: keyOf(sc.SpanID()), trace: sc.TraceID(), span: s, born: p.spans.clock.Load()}
+	f.before.v, f.prev = p.settle(p.labelsHere(ctx, s))
 	if !p.readable {
 		f.users.Store(1)
 		if f.prev != nil {
@@ -78,30 +60,44 @@ func (p *Profiler) enter(ctx context.Context, s sdktrace.ReadWriteSpan) {
 		f.release()
 		return
 	}
-	pprof.SetGoroutineLabels(labels)
+	f.setLabels()
+}
+
+// isLocalRoot reports whether s was not called by another span of this process.
+func isLocalRoot(s sdktrace.ReadOnlySpan) bool {
+	parent := s.Parent()
+	return !parent.SpanID().IsValid() || parent.IsRemote()
+}
+
+// setLabels puts f's labels on the calling goroutine.
+func (f *frame) setLabels() {
+	if t := tagOf(f.labels); t != nil {
+		pprof.SetGoroutineLabels(t)
+	} else {
+		pprof.SetGoroutineLabels(&labelCtx{f.labels})
+	}
 }
 
 // leave forgets the span and restores the goroutine's labels, if they are the
 // span's. Whatever else the goroutine carries is its own, as when the span was
 // started elsewhere; but a label of a span that is over is never left on it.
 func (p *Profiler) leave(s sdktrace.ReadOnlySpan) {
-	sc := s.SpanContext()
-	f := p.spans.end(keyOf(sc.SpanID()), sc.TraceID())
+	f := p.spans.end(keyOf(s.SpanContext().SpanID()))
 
 	var cur any
 	if p.readable {
 		cur = goroutineLabels()
 	} else if f != nil && f.users.Load() == 1 {
-		cur = f.labels.v // what the goroutine is believed to carry
+		cur = f.labels // what the goroutine is believed to carry
 	}
 	switch {
 	case cur == nil:
-	case f == nil || cur != f.labels.v:
+	case f == nil || cur != f.labels:
 		p.heal(cur)
 	case f.prev == nil || !f.prev.gone.Load():
 		pprof.SetGoroutineLabels(&f.before)
 	default: // the span around it ended first
-		before, _ := p.settle(f.before.v, nil)
+		before, _ := p.settle(f.before.v)
 		pprof.SetGoroutineLabels(&labelCtx{before})
 	}
 	if f != nil {
@@ -111,7 +107,7 @@ func (p *Profiler) leave(s sdktrace.ReadOnlySpan) {
 
 // heal replaces labels of the calling goroutine that name a span which is over.
 func (p *Profiler) heal(cur any) {
-	if alive, _ := p.settle(cur, nil); alive != cur {
+	if alive, _ := p.settle(cur); alive != cur {
 		pprof.SetGoroutineLabels(&labelCtx{alive})
 	}
 }
@@ -119,56 +115,70 @@ func (p *Profiler) heal(cur any) {
 // settle returns the labels that a goroutine carrying cur ought to carry, and
 // the frame that they name: cur itself, unless it names a span that is over;
 // then the innermost live span around that one takes its place, or none.
-// Other labels stay. Parent is a guess that saves reading cur, and may be nil.
-func (p *Profiler) settle(cur any, parent *frame) (labels any, names *frame) {
+// Other labels stay.
+func (p *Profiler) settle(cur any) (labels any, names *frame) {
 	if cur == nil {
 		return nil, nil
 	}
-	if parent != nil && cur == parent.labels.v && !parent.gone.Load() {
-		return cur, parent
+	if f := p.frameOf(cur); f != nil {
+		return cur, f
 	}
 	key, ok := spanOf(cur)
 	if !ok {
 		return cur, nil
 	}
-	if f := p.spans.get(key); f != nil {
-		return cur, f
-	}
 	around, known := p.spans.enclosing(key)
-	if !known { // somebody else's label of that name
+	if t := tagOf(cur); !known && (t == nil || t.frame.Load() != nil) { // somebody else's label of that name
 		return cur, nil
 	}
 	rest := withoutSpan(cur)
 	switch {
 	case around == nil:
 		return rest, nil
-	case rest == nil && around.bare:
-		return around.labels.v, around
+	case rest == nil && len(listOf(around.labels)) == 1:
+		return around.labels, around
 	default:
-		return withSpan(rest, around.key).Value(labelKey), around
+		return withSpan(rest, around.key), around
 	}
 }
 
-// localParent returns the frame of the span's parent, when that is a live span
-// of this process and was not reached over the network.
-func (p *Profiler) localParent(s sdktrace.ReadWriteSpan) *frame {
-	parent := s.Parent()
-	if !parent.SpanID().IsValid() || parent.IsRemote() {
+// frameOf returns the frame of the live span that labels name, if there is one.
+func (p *Profiler) frameOf(labels any) *frame {
+	if t := tagOf(labels); t != nil {
+		if f := t.frame.Load(); f != nil && f.p == p {
+			return f
+		}
 		return nil
 	}
-	return p.spans.get(keyOf(parent.SpanID()))
+	if key, ok := spanOf(labels); ok {
+		return p.spans.get(key)
+	}
+	return nil
 }
 
-// believedLabels stands in where the goroutine's labels cannot be read: those
-// of the context, unless the parent span was made without the wrapper, which
-// alone puts labels there.
-func believedLabels(ctx context.Context, parent *frame) any {
+// labelsHere returns the labels of the calling goroutine, on which a span
+// starts. Where they cannot be read those of the context stand in, unless the
+// parent span was made without the wrapper, which alone puts labels there.
+func (p *Profiler) labelsHere(ctx context.Context, s sdktrace.ReadWriteSpan) any {
+	if p.readable {
+		return goroutineLabels()
+	}
 	labels := ctx.Value(labelKey)
+	parent := p.localParent(s)
 	if parent == nil {
 		return labels
 	}
 	if key, ok := spanOf(labels); ok && key == parent.key {
 		return labels
 	}
-	return parent.labels.v
+	return parent.labels
+}
+
+// localParent returns the frame of the span's parent, when that is a live span
+// of this process and was not reached over the network.
+func (p *Profiler) localParent(s sdktrace.ReadWriteSpan) *frame {
+	if isLocalRoot(s) {
+		return nil
+	}
+	return p.spans.get(keyOf(s.Parent().SpanID()))
 }

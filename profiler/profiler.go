@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 
+	"github.com/spanclock/spanclock/profiler/internal/signals"
 	"github.com/spanclock/spanclock/spanstore"
 )
 
@@ -29,10 +30,24 @@ type Options struct {
 	// windows of 250 ms up to 10 %. It wins over a shorter Window.
 	MinWindow time.Duration
 
+	// Labels says which spans get CPU time of their own; the default is every
+	// span. With LabelRoots a request costs less; see the package's Cost.
+	Labels Labels
+
 	// MaxLive is the most spans in flight whose labels the profiler can take
 	// back, each about 250 bytes. The oldest makes room for the newest: a span
 	// that never ends goes first. The default is 32768.
 	MaxLive int
+
+	// MaxAge is how long a span may be in flight before it is taken for one that
+	// never ends, and forgotten; the default is an hour. Its samples are
+	// unattributed from then on.
+	MaxAge time.Duration
+
+	// Budget is the most CPU time that the profiler and the store may use in the
+	// background, as a share of what the process may use (GOMAXPROCS); default
+	// 0.01. Above it the profiler does less, see Level. 1 lets it always run.
+	Budget float64
 
 	// MaxEnded is the most spans that ended a short while ago and whose samples
 	// can still be put to their trace, 40 bytes each. The running window is
@@ -54,6 +69,20 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Labels says which spans label their goroutines, and so get the CPU time that
+// is used there.
+type Labels int
+
+const (
+	// LabelSpans labels in every span that records.
+	LabelSpans Labels = iota
+
+	// LabelRoots labels in local roots alone: spans without a parent, or with one
+	// in another process. They get the CPU time of all the spans below them that
+	// run on their goroutine or on those created in it.
+	LabelRoots
+)
+
 // resolved returns o with the defaults filled in.
 func (o *Options) resolved() (Options, error) {
 	var r Options
@@ -62,16 +91,24 @@ func (o *Options) resolved() (Options, error) {
 	}
 	for name, v := range map[string]int64{
 		"Window": int64(r.Window), "MinWindow": int64(r.MinWindow), "MaxLive": int64(r.MaxLive),
-		"MaxEnded": int64(r.MaxEnded), "MaxStacks": int64(r.MaxStacks), "MaxDepth": int64(r.MaxDepth),
+		"MaxEnded": int64(r.MaxEnded), "MaxAge": int64(r.MaxAge), "MaxStacks": int64(r.MaxStacks), "MaxDepth": int64(r.MaxDepth),
 	} {
 		if v < 0 {
 			return r, fmt.Errorf("option %s is negative: %d; zero means the default", name, v)
 		}
 	}
+	if r.Labels != LabelSpans && r.Labels != LabelRoots {
+		return r, fmt.Errorf("option Labels is %d; it is LabelSpans or LabelRoots", r.Labels)
+	}
+	if !(r.Budget >= 0 && r.Budget <= 1) {
+		return r, fmt.Errorf("option Budget is %v; it is a share of the CPU time, from 0 (the default) to 1", r.Budget)
+	}
 	r.MinWindow = max(100*time.Millisecond, or(r.MinWindow, 2*time.Second))
 	r.Window = min(max(r.MinWindow, or(r.Window, 10*time.Second)), time.Minute)
 	r.MaxLive = or(r.MaxLive, 1<<15)
 	r.MaxEnded = or(r.MaxEnded, 1<<17)
+	r.MaxAge = max(time.Second, or(r.MaxAge, time.Hour))
+	r.Budget = or(r.Budget, 0.01)
 	r.MaxStacks = or(r.MaxStacks, 32)
 	r.MaxDepth = or(r.MaxDepth, 64)
 	return r, nil
@@ -100,6 +137,16 @@ type Profiler struct {
 	// labeling is on until Stop: spans that start are labelled.
 	labeling atomic.Bool
 
+	// rootsOnly says that only local roots are labelled.
+	rootsOnly atomic.Bool
+
+	// rests says that the governor has switched the profiler off.
+	rests atomic.Bool
+
+	series     *series
+	names      nameBook
+	background sync.WaitGroup // goroutines but for the sampler's; added to with mu held
+
 	kick chan struct{} // wakes the sampler's goroutine to look at the fields below
 	done chan struct{} // closed when that goroutine is gone
 
@@ -114,8 +161,13 @@ type Profiler struct {
 	changed  chan struct{} // closed and replaced when one of the former three changes
 	taps     map[*tap]struct{}
 	stats    Stats
-	said     map[string]bool // troubles that were reported and are not over
-	stopErr  error
+	governor *governor
+
+	live       *LiveView     // the last one
+	takingLive chan struct{} // closed when the view that is being taken is there; else nil
+
+	said    map[string]bool // troubles that were reported and are not over
+	stopErr error
 }
 
 // active is the process's profiler: there is only one CPU profile to take.
@@ -154,16 +206,23 @@ func Start(store *spanstore.Store, o *Options) (*Profiler, error) {
 		taps:     map[*tap]struct{}{},
 		said:     map[string]bool{},
 	}
+	p.governor = newGovernor(opts.Budget, time.Now())
+	p.setLabels(opts.Labels)
 	p.spans = newRegistry(opts.MaxLive, opts.MaxEnded, p.wake)
 	if !active.CompareAndSwap(nil, p) {
 		return nil, errors.New("start profiler: one is running in this process already; share it between all providers, or Stop it first")
 	}
 	p.labeling.Store(true)
+	p.series = &series{p: p, reader: signals.Open()}
+	p.background.Go(p.series.run)
 	ready := make(chan struct{})
 	go p.run(ready)
 	<-ready
 	return p, nil
 }
+
+// setLabels changes which of the spans that start from now on are labelled.
+func (p *Profiler) setLabels(l Labels) { p.rootsOnly.Store(l == LabelRoots) }
 
 // Stop ends the last window, stores it and frees the CPU profile. No goroutine
 // is left when it returns. Spans that start afterwards are not labelled, and
@@ -179,6 +238,7 @@ func (p *Profiler) Stop() error {
 	p.mu.Unlock()
 	p.wake()
 	<-p.done
+	p.background.Wait()
 	active.CompareAndSwap(p, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -289,7 +349,7 @@ type Stats struct {
 	// Samples counts all CPU samples; each stands for 10 ms of CPU time.
 	// Labeled are those that were put to a span, Late those of a span that was
 	// over, Unattributed those of a span that is not known (any more), and Own
-	// those of the profiler itself. The rest ran outside of spans.
+	// those of the profiler itself and of the store. The rest ran outside of spans.
 	Samples, Labeled, Late, Unattributed, Own int64
 
 	// LiveSpans counts the spans in flight, DroppedSpans those that had to make
@@ -300,6 +360,17 @@ type Stats struct {
 	// Lost is the time between windows in which nothing was sampled, holes not
 	// included.
 	Lost time.Duration
+
+	// AgedSpans counts those that had to go because of Options.MaxAge.
+	AgedSpans int64
+
+	// Governor says what the background work costs. What a span with a label
+	// costs the request that it is in is apart from that: see the package's Cost.
+	Governor GovernorStats
+
+	// Signals names what is in the series of signals on this system (see
+	// SignalCPU), and MissingSignals says what is not, and why.
+	Signals, MissingSignals []string
 
 	// LabelsReadable says that goroutine labels can be read in this build, not
 	// only set; see the package's caveats.
@@ -324,7 +395,9 @@ func (p *Profiler) Stats() Stats {
 	if !s.Running {
 		s.CoveredUntil = time.Time{}
 	}
-	s.LiveSpans, s.DroppedSpans = live, p.spans.dropped.Load()
+	s.LiveSpans, s.DroppedSpans, s.AgedSpans = live, p.spans.dropped.Load(), p.spans.aged.Load()
+	s.Governor = p.governorStats()
+	s.Signals, s.MissingSignals = p.series.reader.Known(), p.series.reader.Missing()
 	s.LabelsReadable = p.readable
 	return s
 }

@@ -78,38 +78,55 @@ func (t *tracer) Start(ctx context.Context, name string, opts ...trace.SpanStart
 	return t.p.label(ctx, span), span
 }
 
-// label returns ctx with the label of span, if OnStart made one.
+// label returns ctx with the label of span, if OnStart made one: the span's
+// frame, which has waited for its context.
 func (p *Profiler) label(ctx context.Context, span trace.Span) context.Context {
-	// An SDK span records when it is readable; IsRecording would take its lock.
-	if _, sdk := span.(sdktrace.ReadOnlySpan); !sdk && !span.IsRecording() || !p.labeling.Load() {
+	f := p.startedHere(span)
+	if f == nil || f.Context != nil { // not labelled, or wrapped twice
 		return ctx
 	}
-	f := p.spans.get(keyOf(span.SpanContext().SpanID()))
-	if f == nil {
-		return ctx
-	}
-	if c, ok := ctx.(*spanCtx); ok && c.f == f { // wrapped twice
-		return ctx
-	}
-	return &spanCtx{Context: ctx, p: p, f: f}
+	f.Context = ctx
+	return f
 }
 
-// spanCtx is a context with a span's label, for as long as the span lives: once
-// it has ended (in a pprof.Do with this context, say) the context has the
-// labels of the context around it again.
-type spanCtx struct {
-	context.Context
-	p *Profiler
-	f *frame
+// startedHere returns the frame of the span that was just started on this
+// goroutine, and nil when it has none. The goroutine's labels lead to it, if
+// OnStart was the last to set them; a goroutine without any is in no span.
+func (p *Profiler) startedHere(span trace.Span) *frame {
+	if p.readable {
+		labels := goroutineLabels()
+		if labels == nil {
+			return nil
+		}
+		if t := tagOf(labels); t != nil {
+			f := t.frame.Load()
+			if f != nil && f.p == p && f.key == keyOf(span.SpanContext().SpanID()) {
+				return f
+			}
+			if p.rootsOnly.Load() {
+				return nil
+			}
+		}
+	}
+	if !p.labeling.Load() || p.resting() || !span.IsRecording() {
+		return nil
+	}
+	return p.spans.get(keyOf(span.SpanContext().SpanID()))
 }
 
-func (c *spanCtx) Value(key any) any {
-	outer := c.Context.Value(key)
-	if key != labelKey || c.f.gone.Load() || !c.p.labeling.Load() {
+// Value has the span's label for as long as the span lives: once it has ended
+// (in a pprof.Do with this context, say) the context has the labels of the
+// context around it again.
+func (f *frame) Value(key any) any {
+	if key != labelKey {
+		return f.Context.Value(key)
+	}
+	outer := f.Context.Value(key)
+	if f.gone.Load() || !f.p.labeling.Load() {
 		return outer
 	}
-	if outer == nil || outer == c.f.before.v {
-		return c.f.labels.v
+	if outer == nil || outer == f.before.v {
+		return f.labels
 	}
-	return withSpan(outer, c.f.key).Value(labelKey)
+	return withSpan(outer, f.key)
 }

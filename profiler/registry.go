@@ -1,11 +1,13 @@
 package profiler
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"sync"
 	"sync/atomic"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -22,11 +24,16 @@ func (k spanKey64) spanID() (id trace.SpanID) {
 
 // hex returns k as the label's value: 16 lower-case digits.
 func (k spanKey64) hex() string {
-	var src [8]byte
 	var dst [16]byte
-	binary.BigEndian.PutUint64(src[:], uint64(k))
-	hex.Encode(dst[:], src[:])
+	k.putHex(&dst)
 	return string(dst[:])
+}
+
+func (k spanKey64) putHex(dst *[16]byte) {
+	const digits = "0123456789abcdef"
+	for i := range dst {
+		dst[i] = digits[k>>(60-4*i)&0xf]
+	}
 }
 
 // parseKey is the inverse of hex.
@@ -44,21 +51,33 @@ func parseKey(s string) (spanKey64, bool) {
 
 // frame is what a live span did to its goroutine, and what takes it back.
 // OnEnd is told neither the context nor anything private of the span, so the
-// frame waits in the registry.
+// frame waits in the registry. It is also the context that the program gets, and
+// never used again: nobody knows for how long a context is kept.
 type frame struct {
+	// Context is what the wrapper made this the child of; nil for a span that was
+	// made without it. Only the goroutine that starts the span writes it.
+	context.Context
+
+	p     *Profiler
 	key   spanKey64
 	trace trace.TraceID
 
-	// labels are on the goroutine while the span is its innermost; bare says
-	// that they hold the span label and nothing else. before are those that the
-	// goroutine had, and prev is the frame of the span that they name.
-	labels labelCtx
+	// labels are on the goroutine while the span is its innermost. before are
+	// those that the goroutine had, and prev is the frame of the span that they
+	// name.
+	labels any
 	before labelCtx
-	bare   bool
 
 	// prev belongs to the registry while it holds the frame, and to whoever
 	// took the frame out of it afterwards.
 	prev *frame
+
+	// span is what was started, for those who ask what is in flight; nil once the
+	// registry no longer holds the frame. The shard's lock guards it.
+	span sdktrace.ReadOnlySpan
+
+	// born is the registry's clock when the span started.
+	born uint32
 
 	// gone says that the registry no longer holds the frame: the span ended, or
 	// had to make room.
@@ -69,8 +88,9 @@ type frame struct {
 	// spans are further in. It is 0 elsewhere.
 	users atomic.Int32
 
-	// The shard's list of frames in the order of their start.
-	older, newer *frame
+	// The shard's list of frames in the order of their start, and that of the
+	// frames in the same bucket.
+	older, newer, next *frame
 }
 
 // ended is what is remembered of a span that is over: enough to put the samples
@@ -84,6 +104,10 @@ type ended struct {
 
 // shards spreads the lock; spans of one moment seldom meet in one of 64.
 const shards = 64
+
+// tagsAtOnce are made in one allocation, which is cheaper than one for each. A
+// goroutine that keeps a label keeps its neighbours' memory too: 640 bytes.
+const tagsAtOnce = 8
 
 // registry knows the live spans and those that ended a short while ago. It is
 // written at every start and end of a span and read in whole once a window.
@@ -102,37 +126,46 @@ type registry struct {
 	onCrowded func()
 
 	dropped atomic.Int64 // live frames that were put out to make room
+	aged    atomic.Int64 // those that were put out because they were old
+
+	clock atomic.Uint32 // seconds, of which nobody needs better ones
 
 	shards [shards]shard
 }
 
 type shard struct {
+	// count is that of the live frames, for those who look for one that is not
+	// there: when only local roots are labelled most shards have none.
+	count atomic.Int32
+
 	mu             sync.Mutex // guards all below
-	live           map[spanKey64]*frame
+	live           frameTable
 	oldest, newest *frame
+
+	// tags are for the next spans.
+	tags []tag
 
 	// ended is a ring that grows to maxEnded entries; next is the oldest then.
 	// fresh counts those of the generation.
 	ended      []ended
 	next       int
 	fresh      int
+	total      uint64 // that ever ended
 	generation uint32
 
 	_ [32]byte // keeps neighbours' locks on cache lines of their own
 }
 
 func newRegistry(maxLive, maxEnded int, onCrowded func()) *registry {
-	r := &registry{maxLive: max(1, maxLive/shards), maxEnded: max(4, maxEnded/shards), onCrowded: onCrowded}
-	for i := range r.shards {
-		r.shards[i].live = make(map[spanKey64]*frame)
-	}
-	return r
+	return &registry{maxLive: max(1, maxLive/shards), maxEnded: max(4, maxEnded/shards), onCrowded: onCrowded}
 }
 
-// shard spreads sequential ids, as some id generators make them, as well as
-// random ones: the multiplier is 2^64 divided by the golden ratio.
+// spread makes sequential ids, as some generators give them, as good as random
+// ones: 2^64 divided by the golden ratio.
+const spread = 0x9e3779b97f4a7c15
+
 func (r *registry) shard(k spanKey64) *shard {
-	return &r.shards[uint64(k)*0x9e3779b97f4a7c15>>(64-6)]
+	return &r.shards[uint64(k)*spread>>(64-6)]
 }
 
 // nextGeneration begins a generation and returns it.
@@ -145,25 +178,31 @@ func (r *registry) nextGeneration() uint32 {
 // get returns the frame of a live span, and nil when there is none.
 func (r *registry) get(k spanKey64) *frame {
 	s := r.shard(k)
+	if s.count.Load() == 0 {
+		return nil
+	}
 	s.mu.Lock()
-	f := s.live[k]
+	f := s.live.get(k)
 	s.mu.Unlock()
 	return f
 }
 
-// add takes f in, and reports false when the span is known already.
+// add takes f in and makes its labels, or reports false when the span is known
+// already.
 func (r *registry) add(f *frame) bool {
 	s := r.shard(f.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live[f.key] != nil {
+	if s.live.get(f.key) != nil {
 		return false
 	}
-	if len(s.live) >= r.maxLive {
+	if s.live.n >= r.maxLive {
 		s.unlink(s.oldest).release()
 		r.dropped.Add(1)
 	}
-	s.live[f.key] = f
+	s.label(f)
+	s.live.add(f)
+	s.count.Store(int32(s.live.n))
 	if f.older = s.newest; f.older != nil {
 		f.older.newer = f
 	} else {
@@ -173,19 +212,38 @@ func (r *registry) add(f *frame) bool {
 	return true
 }
 
+// label makes f's labels, of what its goroutine had and the span label.
+func (s *shard) label(f *frame) {
+	if !direct {
+		f.labels = withSpan(f.before.v, f.key)
+		return
+	}
+	if len(s.tags) == 0 {
+		s.tags = make([]tag, tagsAtOnce)
+	}
+	t := &s.tags[0]
+	s.tags = s.tags[1:]
+	t.label(f)
+	f.labels = t.labels()
+}
+
 // end takes the span out, remembers that it ended, and returns its frame; nil
-// when it had none (any more).
-func (r *registry) end(k spanKey64, id trace.TraceID) *frame {
-	gen := r.generation.Load()
-	e := ended{key: k, trace: id, generation: gen}
+// when it had none (any more), and then nothing is remembered.
+func (r *registry) end(k spanKey64) *frame {
 	s := r.shard(k)
+	if s.count.Load() == 0 { // whoever ends a span knows that it has started
+		return nil
+	}
 	s.mu.Lock()
-	f := s.live[k]
-	if f != nil {
-		s.unlink(f)
-		if f.prev != nil {
-			e.prev = f.prev.key
-		}
+	f := s.live.get(k)
+	if f == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	s.unlink(f)
+	e := ended{key: k, trace: f.trace, generation: r.generation.Load()}
+	if f.prev != nil {
+		e.prev = f.prev.key
 	}
 	crowded := s.remember(e, r.maxEnded)
 	s.mu.Unlock()
@@ -197,7 +255,8 @@ func (r *registry) end(k spanKey64, id trace.TraceID) *frame {
 
 // unlink takes f out of the live frames and returns it.
 func (s *shard) unlink(f *frame) *frame {
-	delete(s.live, f.key)
+	s.live.remove(f)
+	s.count.Store(int32(s.live.n))
 	if f.older != nil {
 		f.older.newer = f.newer
 	} else {
@@ -208,8 +267,11 @@ func (s *shard) unlink(f *frame) *frame {
 	} else {
 		s.newest = f.older
 	}
-	f.older, f.newer = nil, nil
+	f.older, f.newer, f.span = nil, nil, nil
 	f.gone.Store(true)
+	if t := tagOf(f.labels); t != nil {
+		t.frame.Store(nil)
+	}
 	return f
 }
 
@@ -220,12 +282,15 @@ func (s *shard) remember(e ended, limit int) bool {
 		s.ended = append(s.ended, e)
 	} else {
 		s.ended[s.next] = e
-		s.next = (s.next + 1) % limit
+		if s.next++; s.next == limit {
+			s.next = 0
+		}
 	}
 	if s.generation != e.generation {
 		s.generation, s.fresh = e.generation, 0
 	}
 	s.fresh++
+	s.total++
 	return s.fresh == limit*3/4
 }
 
@@ -305,7 +370,7 @@ func (r *registry) identify(spans map[spanKey64]identity, gen uint32) {
 		s.mu.Lock()
 		ring = append(ring[:0], s.ended...)
 		for _, k := range keys {
-			if f := s.live[k]; f != nil {
+			if f := s.live.get(k); f != nil {
 				spans[k] = identity{trace: f.trace}
 			}
 		}
@@ -323,8 +388,52 @@ func (r *registry) liveSpans() (n int) {
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
-		n += len(s.live)
+		n += s.live.n
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// frames returns what is known of the live spans.
+func (r *registry) frames() map[spanKey64]liveFrame {
+	out := map[spanKey64]liveFrame{}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for f := s.oldest; f != nil; f = f.newer {
+			out[f.key] = liveFrame{trace: f.trace, span: f.span}
+		}
+		s.mu.Unlock()
+	}
+	return out
+}
+
+// traffic counts the live frames, and all spans that ever ended.
+func (r *registry) traffic() (live int, ended uint64) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		live += s.live.n
+		ended += s.total
+		s.mu.Unlock()
+	}
+	return live, ended
+}
+
+// tick sets the clock, and puts out frames of spans that started longer ago than
+// most.
+func (r *registry) tick(now, most uint32) {
+	r.clock.Store(now)
+	if now <= most {
+		return
+	}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for s.oldest != nil && s.oldest.born < now-most {
+			s.unlink(s.oldest).release()
+			r.aged.Add(1)
+		}
+		s.mu.Unlock()
+	}
 }

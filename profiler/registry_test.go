@@ -48,7 +48,7 @@ func TestRegistryAgainstMaps(t *testing.T) {
 			k := order[i]
 			order[i] = order[len(order)-1]
 			order = order[:len(order)-1]
-			if f := r.end(k, traceID(uint64(k))); f == nil || f.key != k || !f.gone.Load() {
+			if f := r.end(k); f == nil || f.key != k || !f.gone.Load() {
 				t.Fatalf("span %d: got frame %+v; want its own, gone", k, f)
 			}
 			delete(live, k)
@@ -96,7 +96,8 @@ func TestRegistryIsBounded(t *testing.T) {
 		t.Error("got no frame of the newest span; want the oldest to make room")
 	}
 	for k := spanKey64(1); k <= 10_000; k++ {
-		r.end(k, traceID(uint64(k)))
+		r.add(&frame{key: k})
+		r.end(k)
 	}
 	remembered := 0
 	for i := range r.shards {
@@ -118,7 +119,7 @@ func TestEnclosing(t *testing.T) {
 		r.add(frames[k])
 	}
 	for _, k := range []spanKey64{3, 5, 4} {
-		r.end(k, traceID(uint64(k))).release()
+		r.end(k).release()
 	}
 	if f, known := r.enclosing(5); f != frames[2] || !known {
 		t.Errorf("got %+v, known %v around span 5; want span 2, the innermost that lives", f, known)
@@ -126,8 +127,8 @@ func TestEnclosing(t *testing.T) {
 	if f, known := r.enclosing(99); f != nil || known {
 		t.Errorf("got %+v, known %v around a span never seen; want nil, false", f, known)
 	}
-	r.end(2, traceID(2)).release()
-	r.end(1, traceID(1)).release()
+	r.end(2).release()
+	r.end(1).release()
 	if f, known := r.enclosing(5); f != nil || !known {
 		t.Errorf("got %+v, known %v with all spans over; want nil, true", f, known)
 	}
@@ -137,8 +138,8 @@ func TestEnclosing(t *testing.T) {
 	a.prev, b.prev = b, a
 	r.add(a)
 	r.add(b)
-	r.end(10, traceID(10))
-	r.end(11, traceID(11))
+	r.end(10)
+	r.end(11)
 	if f, known := r.enclosing(10); f != nil || !known {
 		t.Errorf("got %+v, known %v in a circle; want nil, true", f, known)
 	}

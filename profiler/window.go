@@ -15,6 +15,7 @@ import (
 const (
 	holePaused     = "paused"
 	holeForeign    = "another CPU profile was running"
+	holeBudget     = "the profiler is off for now: it cost more than its budget of CPU time"
 	holeUnreadable = "the CPU profile could not be read"
 )
 
@@ -54,7 +55,7 @@ func (p *Profiler) run(ready chan<- struct{}) {
 
 	// The goroutine was made by somebody who may have been in a span. Those
 	// that runtime/pprof makes for it inherit its own label instead.
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, "profiler")))
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownProfiler)))
 
 	s.begin()
 	s.publish(nil)
@@ -114,19 +115,39 @@ func (s *sampler) remaining(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.stopping || p.paused != (s.hole == holePaused):
+	case p.stopping || p.unwanted() != s.unwanted():
 		return 0
-	case p.paused:
+	case s.unwanted() != "":
 		return p.opts.Window - now.Sub(s.covered)
 	case s.rec == nil:
 		return s.retry - now.Sub(s.tried)
 	case p.cut.After(s.rec.start):
 		return minCut - now.Sub(s.rec.start)
 	case p.wish.After(s.rec.start) || p.spans.crowded.Load():
-		return p.opts.MinWindow - now.Sub(s.rec.start)
+		return p.pace(p.opts.MinWindow) - now.Sub(s.rec.start)
 	default:
-		return p.opts.Window - now.Sub(s.rec.start)
+		return p.pace(p.opts.Window) - now.Sub(s.rec.start)
 	}
+}
+
+// unwanted says why no window is to run: a hole's reason, "" when one is wanted.
+// p.mu is held.
+func (p *Profiler) unwanted() string {
+	switch {
+	case p.paused:
+		return holePaused
+	case p.resting():
+		return holeBudget
+	}
+	return ""
+}
+
+// unwanted is what Profiler.unwanted was when the hole began that there is.
+func (s *sampler) unwanted() string {
+	if s.hole == holePaused || s.hole == holeBudget {
+		return s.hole
+	}
+	return ""
 }
 
 // turn ends the window that runs, begins what comes next and only then, so that
@@ -134,11 +155,15 @@ func (s *sampler) remaining(now time.Time) time.Duration {
 func (s *sampler) turn() {
 	ended := s.rec
 	if ended == nil {
+		if s.hole == holeBudget {
+			s.p.govern(glance{})
+		}
 		s.begin()
 		s.publish(nil)
 		return
 	}
 	ended.stop()
+	ended.rootsOnly = ended.rootsOnly || s.p.rootsOnly.Load()
 	s.rec, s.covered = nil, ended.end
 	s.begin()
 	err := s.finish(ended)
@@ -150,7 +175,7 @@ func (s *sampler) turn() {
 func (s *sampler) begin() {
 	p := s.p
 	p.mu.Lock()
-	stopping, paused := p.stopping, p.paused
+	stopping, unwanted := p.stopping, p.unwanted()
 	p.mu.Unlock()
 
 	state := "stopping"
@@ -158,9 +183,9 @@ func (s *sampler) begin() {
 	case stopping:
 		s.stopped = true
 		s.endHole(time.Now())
-	case paused:
-		s.inHole(holePaused)
-		state = holePaused
+	case unwanted != "":
+		s.inHole(unwanted)
+		state = unwanted
 	case s.record():
 		state = "running"
 	default:
@@ -196,6 +221,7 @@ func (s *sampler) record() bool {
 		}
 		s.endHole(rec.start)
 		s.rec = rec
+		rec.rootsOnly = p.rootsOnly.Load()
 		p.mu.Lock()
 		if p.stats.CoveredUntil.IsZero() {
 			p.stats.CoveredUntil = wall(rec.start) // nothing before is still to come
@@ -260,12 +286,17 @@ func (s *sampler) finish(r *recording) (err error) {
 	}
 	p.over("reading a CPU profile")
 
-	t := attribute(prof, func(ids map[spanKey64]identity) { p.spans.identify(ids, r.generation) }, p.opts.MaxStacks, p.opts.MaxDepth)
+	scale := calibrate(samplesOf(prof), time.Duration(prof.Period), r.sampled)
+	t := attribute(prof, func(ids map[spanKey64]identity) { p.spans.identify(ids, r.generation) }, scale, p.opts.MaxStacks, p.opts.MaxDepth)
 	w.Period = time.Duration(prof.Period)
 	w.Samples, w.Labeled = int(t.samples), int(t.labeled)
-	w.Process = r.process
+	w.Process, w.RootsOnly = r.process, r.rootsOnly
 	err = p.put(spanstore.UsageBatch{Windows: []spanstore.Window{w}, Spans: t.usage})
 	p.count(t, w.End)
+	p.govern(glance{
+		length:   r.end.Sub(r.start),
+		profiler: time.Duration(t.own-t.store) * w.Period, store: time.Duration(t.store) * w.Period,
+	})
 	p.deliver(r.start, prof, t.spans)
 	return err
 }
@@ -274,6 +305,7 @@ func (s *sampler) finish(r *recording) (err error) {
 func (p *Profiler) put(b spanstore.UsageBatch) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	b.Signals = p.series.take()
 	if err := p.store.AddUsage(ctx, b); err != nil {
 		err = fmt.Errorf("store CPU usage: %w", err)
 		p.fail("storing CPU usage", err)

@@ -53,8 +53,8 @@ func TestSpanOwnsItsCPU(t *testing.T) {
 	if labeled > samples || 2*labeled < samples {
 		t.Errorf("got %d of %d samples labeled; want most, for the process did little else", labeled, samples)
 	}
-	if inner.CPU != time.Duration(inner.Samples)*10*time.Millisecond {
-		t.Errorf("got %v of CPU for %d samples; want 10ms each", inner.CPU, inner.Samples)
+	if plain := time.Duration(inner.Samples) * 10 * time.Millisecond; inner.CPU < plain*4/5 || inner.CPU > plain*2 {
+		t.Errorf("got %v of CPU for %d samples; want about 10ms each", inner.CPU, inner.Samples)
 	}
 	if own.Samples == 0 || inner.Samples <= own.Samples/2 {
 		t.Errorf("got %d samples in the parent and %d in the child; want both, in a ratio of about 1 to 2", own.Samples, inner.Samples)

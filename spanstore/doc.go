@@ -16,7 +16,8 @@
 // Everything that a span has: ids, parent, remote flags, trace state, kind,
 // times to the nanosecond, attributes of all types, events, links, status,
 // dropped counts, resource and scope. Beside it, what the profiler measured
-// (AddUsage), which the store adds up and attaches no meaning to.
+// (AddUsage): the CPU usage of spans, which the store adds up, and signals of the
+// process, second by second; it attaches no meaning to either.
 //
 // A string longer than 64 KiB is cut between two runes; a span's attributes,
 // events and links beyond 256 KiB together are left out and counted in its
@@ -56,10 +57,10 @@
 //
 // Of a kept trace what the segment has is copied; parts in younger segments
 // follow when those go. Parts that went before are a gap, which
-// Trace.Problems names. Usage follows, with the windows in which the traces ran;
-// its stacks are left out where the room does not suffice. Summary.Kept and
-// Trace.Kept say why, Stats how much. Evicted takes a trace that is kept for one
-// that is there. MaxAge removes kept traces too.
+// Trace.Problems names. Usage follows, with the windows and signals of their time;
+// its stacks, and then the signals, are left out where the room does not suffice.
+// Summary.Kept and Trace.Kept say why, Stats how much. Evicted takes a trace that
+// is kept for one that is there. MaxAge removes kept traces too.
 //
 // Copies exist in memory only between the unlinking of the old segment and the
 // first commit of the new one, a few milliseconds later unless the disk fails: a

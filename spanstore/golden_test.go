@@ -168,9 +168,14 @@ func goldenUsage(run int) spanstore.UsageBatch {
 	start := time.Unix(1_700_000_000+int64(run)*3600, 0).UTC()
 	stack := []spanstore.Frame{{Func: "golang.org/x/crypto/bcrypt.bcrypt", File: "bcrypt.go", Line: 200}, {Func: "main.login", File: "main.go", Line: 12}}
 	u := spanstore.UsageBatch{Windows: []spanstore.Window{
-		{Start: start, End: start.Add(10 * time.Second), Period: 10 * time.Millisecond, Samples: 900, Labeled: 40, Process: 9 * time.Second},
+		{Start: start, End: start.Add(10 * time.Second), Period: 10 * time.Millisecond, Samples: 900, Labeled: 40, Process: 9 * time.Second, RootsOnly: run == 1},
 		{Start: start.Add(10 * time.Second), End: start.Add(11 * time.Second), Hole: "another CPU profile was running"},
 	}}
+	for n := range 3 {
+		at := start.Add(time.Duration(n) * time.Second)
+		u.Signals = append(u.Signals, spanstore.Signals{Start: at, End: at.Add(time.Second), Values: map[string]int64{"run_delay_ns": int64(n) * 1e9, "runnable": 3}})
+	}
+	delete(u.Signals[1].Values, "runnable")
 	for n := range 8 {
 		u.Spans = append(u.Spans, spanstore.Usage{
 			TraceID: goldenID(run, n/4), SpanID: goldenSpanID(n + 1), Samples: n + 1, CPU: time.Duration(n+1) * 10 * time.Millisecond, LateSamples: n % 2,
@@ -227,7 +232,7 @@ func content(tb testing.TB, s *spanstore.Store) string {
 			m["events"], m["links"] = events, links
 			out = append(out, m)
 		}
-		out = append(out, tr.Windows)
+		out = append(out, tr.Windows, tr.Signals)
 	}
 	runs, err := s.Runs(ctx)
 	if err != nil {

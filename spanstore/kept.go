@@ -361,8 +361,8 @@ func (w *keptWriter) add(b encodedBlock) {
 }
 
 // copyUsage copies what was measured of the chosen traces and of those kept
-// before, and the windows in which the chosen ones, or those of
-// the segment before, ran. The stacks are left out
+// before, and the windows and signals of the time in which the chosen
+// ones, or those of the segment before, ran. The stacks are left out
 // when they do not fit, and everything when that does not: it is counted.
 func (k *keeper) copyUsage(w *keptWriter, chosen []*candidate, fps map[uint32]struct{}) {
 	all := &UsageBatch{}
@@ -383,6 +383,11 @@ func (k *keeper) copyUsage(w *keptWriter, chosen []*candidate, fps map[uint32]st
 				all.Windows = append(all.Windows, window(x))
 			}
 		}
+		for _, x := range u.Signals {
+			if times.overlap(x.Start, x.Start+x.Length) || k.before.overlap(x.Start, x.Start+x.Length) {
+				all.Signals = append(all.Signals, signals(x))
+			}
+		}
 		for _, rec := range u.Records {
 			fp := fingerprint(rec.TraceID)
 			_, here := fps[fp]
@@ -395,22 +400,29 @@ func (k *keeper) copyUsage(w *keptWriter, chosen []*candidate, fps map[uint32]st
 }
 
 func (w *keptWriter) addUsage(all *UsageBatch) {
-	for spans := all.Spans; len(spans) > 0 || len(all.Windows) > 0; {
-		n := usageThatFits(spans)
-		part := UsageBatch{Windows: all.Windows, Spans: spans[:n]}
-		if !w.fitUsage(part) {
-			bare := slices.Clone(part.Spans)
-			for i := range bare {
-				bare[i].Stacks = nil
-			}
-			part.Spans = bare
-			if !w.fitUsage(part) {
-				w.k.s.counts.usageDropped.Add(int64(len(spans)))
-				return
-			}
+	for spans := all.Spans; len(spans)+len(all.Windows)+len(all.Signals) > 0; {
+		n, m := usageThatFits(spans), min(len(all.Signals), block.MaxStretches)
+		part := UsageBatch{Windows: all.Windows, Signals: all.Signals[:m], Spans: spans[:n]}
+		if !w.fitUsage(part) && !w.fitBareUsage(part) {
+			w.k.s.counts.usageDropped.Add(int64(len(spans)))
+			return
 		}
-		spans, all.Windows = spans[n:], nil
+		spans, all.Windows, all.Signals = spans[n:], nil, all.Signals[m:]
 	}
+}
+
+// fitBareUsage adds a block without stacks, and if need be without signals: they
+// are of less use than the rest.
+func (w *keptWriter) fitBareUsage(part UsageBatch) bool {
+	part.Spans = slices.Clone(part.Spans)
+	for i := range part.Spans {
+		part.Spans[i].Stacks = nil
+	}
+	if w.fitUsage(part) {
+		return true
+	}
+	part.Signals = nil
+	return len(part.Windows)+len(part.Spans) > 0 && w.fitUsage(part)
 }
 
 // fitUsage adds a block of usage, if it fits into the bytes that are left.

@@ -237,6 +237,10 @@ func TestUsageFollowsKeptTraces(t *testing.T) {
 				{Start: from, End: g.at.Add(time.Second), Period: 10 * time.Millisecond, Samples: 9},
 				{Start: from.Add(-time.Hour), End: from.Add(-59 * time.Minute), Hole: "long before"},
 			},
+			Signals: []spanstore.Signals{
+				{Start: from, End: from.Add(time.Second), Values: map[string]int64{"run_delay_ns": 5e6}},
+				{Start: from.Add(-time.Hour), End: from.Add(-time.Hour + time.Second), Values: map[string]int64{"run_delay_ns": 7}},
+			},
 			Spans: []spanstore.Usage{use(bad), use(plain)},
 		}
 		if err := s.AddUsage(ctx, b); err != nil {
@@ -255,6 +259,9 @@ func TestUsageFollowsKeptTraces(t *testing.T) {
 			}
 			if diff := spangen.Diff(got.Windows, want.Windows); diff != "" || len(got.Windows) != 1 {
 				t.Fatalf("%d windows: %s", len(got.Windows), diff)
+			}
+			if diff := spangen.Diff(got.Signals, want.Signals); diff != "" || len(got.Signals) != 1 {
+				t.Fatalf("%d signals: %s", len(got.Signals), diff)
 			}
 			id := bad[0].SpanContext.SpanID()
 			if diff := spangen.Diff(got.Usage[id], want.Usage[id]); diff != "" || len(got.Usage) != 1 {

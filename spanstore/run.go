@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -108,4 +109,45 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 	}
 	slices.SortStableFunc(runs, func(a, b Run) int { return a.Start.Compare(b.Start) })
 	return runs, nil
+}
+
+// revisions tells which build's process wrote a block.
+type revisions struct {
+	sn *snapshot
+
+	mu   sync.Mutex // guards runs
+	runs map[segment][]Run
+}
+
+// of returns the revision of the build that wrote the block, this process's own
+// for one that is in memory; empty when that is not known. Copies of kept traces
+// do not tell.
+func (r *revisions) of(info *blockInfo) string {
+	if info == nil {
+		return r.sn.s.ring.run.Revision
+	}
+	seg, ok := info.seg.(interface{ runs() ([]Run, error) })
+	switch {
+	case info.kept:
+		return ""
+	case !ok: // a store in memory
+		return r.sn.s.ring.run.Revision
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	runs, known := r.runs[info.seg]
+	if !known {
+		if r.runs == nil {
+			r.runs = map[segment][]Run{}
+		}
+		runs, _ = seg.runs() // none when it is gone or damaged; its blocks say so
+		r.runs[info.seg] = runs
+	}
+	revision := ""
+	for _, run := range runs { // oldest first
+		if run.FirstBlock <= info.seq {
+			revision = run.Revision
+		}
+	}
+	return revision
 }

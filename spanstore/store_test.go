@@ -475,7 +475,13 @@ func TestUsage(t *testing.T) {
 		stranger.SpanID = g.SpanID()
 		w := spanstore.Window{Start: start.Add(-time.Second), End: start.Add(9 * time.Second), Period: 10 * time.Millisecond, Samples: 900, Labeled: 4, Process: 9 * time.Second}
 		hole := spanstore.Window{Start: w.End, End: w.End.Add(time.Second), Hole: "paused"}
-		if err := s.AddUsage(ctx, spanstore.UsageBatch{Windows: []spanstore.Window{hole, w}, Spans: []spanstore.Usage{burnt, stranger}}); err != nil {
+		// More signals than a block takes: an hour, of which the trace has little.
+		var hour []spanstore.Signals
+		for i := range 3600 {
+			at := start.Add(time.Duration(i-1800) * time.Second)
+			hour = append(hour, spanstore.Signals{Start: at, End: at.Add(time.Second), Values: map[string]int64{"run_delay_ns": int64(i)}})
+		}
+		if err := s.AddUsage(ctx, spanstore.UsageBatch{Windows: []spanstore.Window{hole, w}, Signals: hour, Spans: []spanstore.Usage{burnt, stranger}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Trace(ctx, id); !errors.Is(err, spanstore.ErrNotFound) {
@@ -502,6 +508,24 @@ func TestUsage(t *testing.T) {
 			}
 			if diff := spangen.Diff(tr.Windows, []spanstore.Window{w}); diff != "" {
 				t.Errorf("%s: windows %s", when, diff)
+			}
+			var least, greatest time.Time
+			for i, sp := range tr.Spans {
+				if i == 0 || sp.Start.Before(least) {
+					least = sp.Start
+				}
+				if sp.End.After(greatest) {
+					greatest = sp.End
+				}
+			}
+			var during []spanstore.Signals
+			for _, x := range hour {
+				if !x.Start.After(greatest) && !x.End.Before(least) {
+					during = append(during, x)
+				}
+			}
+			if diff := spangen.Diff(tr.Signals, during); diff != "" || len(during) == 0 {
+				t.Errorf("%s: of %d signals %s", when, len(during), diff)
 			}
 			p, err := s.Traces(ctx, spanstore.Query{})
 			if err != nil {

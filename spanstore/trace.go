@@ -23,6 +23,10 @@ type Trace struct {
 	// overlap the trace's time, by start. Empty when no profiler ran.
 	Windows []Window
 
+	// Signals are what else was measured during the trace, mostly second by
+	// second, by start. They are of the process, not of the trace.
+	Signals []Signals
+
 	// Kept says why the trace stays when what is around it is evicted: "pinned",
 	// "error" or "slow"; "" when it is as any other.
 	Kept string
@@ -119,14 +123,32 @@ type Window struct {
 	// differs from it by what the profile missed.
 	Process time.Duration
 
+	// RootsOnly says that only local roots were labelled, in a part of the window
+	// at least: samples on other spans count for their local root.
+	RootsOnly bool
+
 	// Hole says why there is no data, such as "another CPU profile was
 	// running". It is empty for a window that was profiled.
 	Hole string
 }
 
+// Signals are figures of the whole process in one stretch of time, about a
+// second. They tell why a request stalled that did nothing wrong: the kernel or
+// the Go runtime let it wait.
+type Signals struct {
+	Start, End time.Time
+
+	// Values are the figures that could be had, by name; the store attaches no
+	// meaning to them. Those of the profiler are documented there. A name that
+	// ends in _ns is a time in nanoseconds. What is absent is not known, and
+	// not zero. Read only.
+	Values map[string]int64
+}
+
 // UsageBatch is what the profiler hands to the store at the end of a window.
 type UsageBatch struct {
 	Windows []Window
+	Signals []Signals
 	Spans   []Usage
 }
 

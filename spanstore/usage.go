@@ -26,19 +26,20 @@ const maxUsageFrames = 1 << 17
 // that has usage already is added to it. It may come before its spans. It fails
 // only after Close; what finds no room is dropped and counted.
 func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
-	if s == nil || len(b.Windows) == 0 && len(b.Spans) == 0 {
+	if s == nil || len(b.Windows)+len(b.Signals)+len(b.Spans) == 0 {
 		return nil
 	}
 	if s.opts.ReadOnly {
 		return ErrReadOnly
 	}
 	for spans := bounded(b.Spans); ; {
-		n := usageThatFits(spans)
+		n, m := usageThatFits(spans), min(len(b.Signals), block.MaxStretches)
 		// The windows go with the first block only: they must not count twice.
-		if err := s.addUsage(UsageBatch{Windows: b.Windows, Spans: spans[:n]}); err != nil {
+		if err := s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals[:m], Spans: spans[:n]}); err != nil {
 			return err
 		}
-		if spans, b.Windows = spans[n:], nil; len(spans) == 0 {
+		spans, b.Windows, b.Signals = spans[n:], nil, b.Signals[m:]
+		if len(spans)+len(b.Signals) == 0 {
 			return nil
 		}
 	}
@@ -79,7 +80,7 @@ func (s *Store) addUsage(b UsageBatch) error {
 	if len(data) > s.layout.blockMax {
 		switch n := len(b.Spans); {
 		case n > 1:
-			if err := s.addUsage(UsageBatch{Windows: b.Windows, Spans: b.Spans[:n/2]}); err != nil {
+			if err := s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: b.Spans[:n/2]}); err != nil {
 				return err
 			}
 			return s.addUsage(UsageBatch{Spans: b.Spans[n/2:]})
@@ -87,7 +88,7 @@ func (s *Store) addUsage(b UsageBatch) error {
 			bare := b.Spans[0]
 			bare.Stacks = nil
 			s.report("usage", fmt.Errorf("the stacks of one span take %d bytes and are left out", len(data)))
-			return s.addUsage(UsageBatch{Windows: b.Windows, Spans: []Usage{bare}})
+			return s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: []Usage{bare}})
 		default:
 			s.counts.usageDropped.Add(int64(n))
 			return nil
@@ -126,8 +127,11 @@ func packUsage(b UsageBatch) *block.Usage {
 	for _, w := range b.Windows {
 		u.Windows = append(u.Windows, block.Window{
 			Start: block.UnixNano(w.Start), Length: int64(w.End.Sub(w.Start)), Period: int64(w.Period),
-			Samples: int64(w.Samples), Labeled: int64(w.Labeled), Process: int64(w.Process), Hole: w.Hole,
+			Samples: int64(w.Samples), Labeled: int64(w.Labeled), Process: int64(w.Process), Hole: w.Hole, RootsOnly: w.RootsOnly,
 		})
+	}
+	for _, x := range b.Signals {
+		u.Signals = append(u.Signals, block.Signals{Start: block.UnixNano(x.Start), Length: int64(x.End.Sub(x.Start)), Values: x.Values})
 	}
 	frames, stacks := map[Frame]uint32{}, map[string]uint32{}
 	for _, r := range b.Spans {
@@ -165,11 +169,12 @@ func packStack(u *block.Usage, frames map[Frame]uint32, stacks map[string]uint32
 	return id
 }
 
-// usageBlocks decodes the blocks of usage that pick selects.
-func (sn *snapshot) usageBlocks(withStacks bool, pick func(*blockInfo) bool) (blocks []*block.Usage) {
+// usageBlocks decodes the blocks of usage that pick selects; of all of them the
+// stacks and the signals too.
+func (sn *snapshot) usageBlocks(all bool, pick func(*blockInfo) bool) (blocks []*block.Usage) {
 	for _, info := range sn.usage {
 		if pick(info) {
-			if u := sn.readUsage(info, withStacks); u != nil {
+			if u := sn.readUsage(info, all); u != nil {
 				blocks = append(blocks, u)
 			}
 		}
@@ -178,7 +183,7 @@ func (sn *snapshot) usageBlocks(withStacks bool, pick func(*blockInfo) bool) (bl
 		if !pick(w.info) {
 			continue
 		}
-		u, err := block.DecodeUsage(w.data, sn.s.codec, withStacks)
+		u, err := block.DecodeUsage(w.data, sn.s.codec, all)
 		if err != nil {
 			sn.problems = append(sn.problems, fmt.Sprintf("usage in memory could not be read: %v", err))
 			continue
@@ -189,16 +194,16 @@ func (sn *snapshot) usageBlocks(withStacks bool, pick func(*blockInfo) bool) (bl
 }
 
 // readUsage returns a committed block of usage, nil when it is gone or cannot be
-// read. Without stacks it is small, and lists ask for it again and again.
-func (sn *snapshot) readUsage(info *blockInfo, withStacks bool) *block.Usage {
-	if u, ok := sn.s.cache.get(info).(*block.Usage); ok && !withStacks {
+// read. Without stacks and signals it is small, and lists ask for it again and again.
+func (sn *snapshot) readUsage(info *blockInfo, all bool) *block.Usage {
+	if u, ok := sn.s.cache.get(info).(*block.Usage); ok && !all {
 		return u
 	}
 	data, err := info.seg.read(info.seq)
 	if err == nil {
 		var u *block.Usage
-		if u, err = block.DecodeUsage(data, sn.s.codec, withStacks); err == nil {
-			if !withStacks {
+		if u, err = block.DecodeUsage(data, sn.s.codec, all); err == nil {
+			if !all {
 				sn.s.cache.put(info, u, 512+64*len(u.Records)+96*len(u.Windows))
 			}
 			return u
@@ -208,7 +213,7 @@ func (sn *snapshot) readUsage(info *blockInfo, withStacks bool) *block.Usage {
 	return nil
 }
 
-// addUsage puts usage and windows to a trace's spans.
+// addUsage puts usage to a trace's spans, windows and signals to its time.
 func (sn *snapshot) addUsage(t *Trace) {
 	from, to := int64(math.MaxInt64), int64(math.MinInt64)
 	known := map[trace.SpanID]bool{}
@@ -224,6 +229,7 @@ func (sn *snapshot) addUsage(t *Trace) {
 	t.Usage = map[trace.SpanID]Usage{}
 	for _, u := range sn.usageBlocks(true, func(b *blockInfo) bool { return b.mayHold(fp) || b.overlaps(from, to) }) {
 		t.Windows = appendWindows(t.Windows, u.Windows, from, to)
+		t.Signals = appendSignals(t.Signals, u.Signals, from, to)
 		for _, r := range u.Records {
 			if r.TraceID == t.ID && known[r.SpanID] {
 				t.Usage[r.SpanID] = t.Usage[r.SpanID].plus(u, r)
@@ -231,6 +237,7 @@ func (sn *snapshot) addUsage(t *Trace) {
 		}
 	}
 	sortWindows(t.Windows)
+	slices.SortFunc(t.Signals, func(a, b Signals) int { return a.Start.Compare(b.Start) })
 }
 
 // plus adds one record to what is known of a span.
@@ -268,8 +275,22 @@ func appendWindows(out []Window, ws []block.Window, from, to int64) []Window {
 func window(w block.Window) Window {
 	return Window{
 		Start: time.Unix(0, w.Start).UTC(), End: time.Unix(0, w.Start+w.Length).UTC(), Period: time.Duration(w.Period),
-		Samples: int(w.Samples), Labeled: int(w.Labeled), Process: time.Duration(w.Process), Hole: w.Hole,
+		Samples: int(w.Samples), Labeled: int(w.Labeled), Process: time.Duration(w.Process), Hole: w.Hole, RootsOnly: w.RootsOnly,
 	}
+}
+
+// appendSignals appends those signals that overlap from..to.
+func appendSignals(out []Signals, all []block.Signals, from, to int64) []Signals {
+	for _, x := range all {
+		if x.Start <= to && x.Start+x.Length >= from {
+			out = append(out, signals(x))
+		}
+	}
+	return out
+}
+
+func signals(x block.Signals) Signals {
+	return Signals{Start: time.Unix(0, x.Start).UTC(), End: time.Unix(0, x.Start+x.Length).UTC(), Values: x.Values}
 }
 
 func sortWindows(ws []Window) {

@@ -12,6 +12,37 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
+// Where only local roots were labelled, no sample in a span below one is no bound.
+func TestCPUOfLocalRootsOnly(t *testing.T) {
+	tr := literal(
+		span{id: 1, name: "root", end: 300},
+		span{id: 2, parent: 1, name: "child", start: 10, end: 90},
+		span{id: 3, parent: 2, name: "grandchild", start: 20, end: 80},
+		span{id: 4, parent: 1, name: "later", start: 210, end: 290},
+	)
+	tr.Windows = []spanstore.Window{window(-10, 100, ""), window(100, 400, "")}
+	tr.Windows[0].RootsOnly = true
+	sample(tr, 1, 12)
+	sample(tr, 4, 2)
+	a := stall.Analyze(tr)
+	check(t, a)
+	root, child, later := a.Nodes[0], a.Nodes[1], a.Nodes[3]
+	if root.CPU.Samples != 12 || root.CPU.Evidence != stall.Sampled || !strings.Contains(root.CPU.Reason, "local roots") {
+		t.Errorf("got %+v for the root; want its 12 samples and what they are of", root.CPU)
+	}
+	for _, cpu := range []stall.CPU{child.CPU, child.TotalCPU, a.Nodes[2].CPU} {
+		if cpu.Evidence != stall.None || cpu.High != 0 || !strings.Contains(cpu.Reason, "local root") {
+			t.Errorf("got %+v below it; want none, and why", cpu)
+		}
+	}
+	if later.CPU.Evidence != stall.Sampled || later.CPU.Samples != 2 || later.CPU.Reason != "" {
+		t.Errorf("got %+v in the window after; want its own figure", later.CPU)
+	}
+	if a.CPU.Samples != 14 {
+		t.Errorf("got %d samples in the trace; want 14", a.CPU.Samples)
+	}
+}
+
 func TestSpanCPU(t *testing.T) {
 	whole := []spanstore.Window{window(-1000, 9000, "")}
 	for _, tt := range []struct {
@@ -23,30 +54,30 @@ func TestSpanCPU(t *testing.T) {
 		text    string
 	}{
 		{"samples in one window", 139, 6, whole,
-			stall.CPU{Value: 60 * ms, Low: 50 * ms, High: 70 * ms, Samples: 6, Evidence: stall.Sampled}, "≈ 60 ms (50–70)"},
+			stall.CPU{Value: 60 * ms, Low: 46 * ms, High: 74 * ms, Samples: 6, Evidence: stall.Sampled}, "≈ 60 ms (46–74)"},
 		{"one sample", 139, 1, whole,
-			stall.CPU{Value: 10 * ms, Low: 0, High: 20 * ms, Samples: 1, Evidence: stall.Sampled}, "≈ 10 ms (0–20)"},
+			stall.CPU{Value: 10 * ms, Low: 0, High: 24 * ms, Samples: 1, Evidence: stall.Sampled}, "≈ 10 ms (0–24)"},
 		{"no sample is a bound", 139, 0, whole,
-			stall.CPU{High: 10 * ms, Evidence: stall.Sampled}, "< 10 ms"},
+			stall.CPU{High: 14 * ms, Evidence: stall.Sampled}, "< 14 ms"},
 		{"a bound is not more than the wall time", 3, 0, whole,
 			stall.CPU{High: 3 * ms, Evidence: stall.Sampled}, "< 3 ms"},
 		{"four windows double the interval", 400, 20, []spanstore.Window{window(0, 100, ""), window(100, 200, ""), window(200, 300, ""), window(300, 400, "")},
-			stall.CPU{Value: 200 * ms, Low: 180 * ms, High: 220 * ms, Samples: 20, Evidence: stall.Sampled}, "≈ 200 ms (180–220)"},
+			stall.CPU{Value: 200 * ms, Low: 172 * ms, High: 228 * ms, Samples: 20, Evidence: stall.Sampled}, "≈ 200 ms (172–228)"},
 		{"windows that only touch do not count", 100, 5, []spanstore.Window{window(-50, 0, ""), window(0, 100, ""), window(100, 200, "")},
-			stall.CPU{Value: 50 * ms, Low: 40 * ms, High: 60 * ms, Samples: 5, Evidence: stall.Sampled}, "≈ 50 ms (40–60)"},
+			stall.CPU{Value: 50 * ms, Low: 36 * ms, High: 64 * ms, Samples: 5, Evidence: stall.Sampled}, "≈ 50 ms (36–64)"},
 		{"a gap widens the upper end", 100, 5, []spanstore.Window{window(-50, 100-3, "")},
-			stall.CPU{Value: 50 * ms, Low: 40 * ms, High: 63 * ms, Samples: 5, Evidence: stall.Sampled,
-				Reason: "3 ms of 100 ms not covered: between two CPU profile windows"}, "≈ 50 ms (40–63)"},
+			stall.CPU{Value: 50 * ms, Low: 36 * ms, High: 67 * ms, Samples: 5, Evidence: stall.Sampled,
+				Reason: "3 ms of 100 ms not covered: between two CPU profile windows"}, "≈ 50 ms (36–67)"},
 		{"a hole widens the bound and is named", 100, 0, []spanstore.Window{window(0, 60, ""), window(60, 100, "another CPU profile was running")},
-			stall.CPU{High: 50 * ms, Evidence: stall.Sampled,
-				Reason: "40 ms of 100 ms not covered: another CPU profile was running"}, "< 50 ms"},
+			stall.CPU{High: 54 * ms, Evidence: stall.Sampled,
+				Reason: "40 ms of 100 ms not covered: another CPU profile was running"}, "< 54 ms"},
 		{"only a hole", 100, 0, []spanstore.Window{window(-10, 100, "another CPU profile was running")},
 			stall.CPU{Evidence: stall.None, Reason: "another CPU profile was running"}, "?"},
 		{"nobody looked", 100, 0, nil,
 			stall.CPU{Evidence: stall.None, Reason: "no CPU profile covers it"}, "?"},
 		{"samples whose window is gone", 100, 3, nil,
-			stall.CPU{Value: 30 * ms, Low: 20 * ms, High: 140 * ms, Samples: 3, Evidence: stall.Sampled,
-				Reason: "100 ms of 100 ms not covered: no CPU profile covers it"}, "≈ 30 ms (20–140)"},
+			stall.CPU{Value: 30 * ms, Low: 16 * ms, High: 144 * ms, Samples: 3, Evidence: stall.Sampled,
+				Reason: "100 ms of 100 ms not covered: no CPU profile covers it"}, "≈ 30 ms (16–144)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := literal(span{id: 1, name: "s", end: tt.wall})
@@ -70,6 +101,34 @@ func TestSpanCPU(t *testing.T) {
 	}
 }
 
+// Samples that were lost give the others more worth, and widen the interval with
+// their number.
+func TestLostSamplesWidenTheInterval(t *testing.T) {
+	half := func(samples int, cpu time.Duration) time.Duration {
+		tr := literal(span{id: 1, name: "s", end: 10_000})
+		tr.Windows = []spanstore.Window{window(-1000, 11_000, "")}
+		tr.Usage[spanID(1)] = spanstore.Usage{TraceID: tr.ID, SpanID: spanID(1), Samples: samples, CPU: cpu}
+		got := stall.Analyze(tr).Nodes[0].CPU
+		if got.Value != cpu || got.Value-got.Low != got.High-got.Value {
+			t.Errorf("%d samples worth %v: got %+v; want that value amid its interval", samples, cpu, got)
+		}
+		return got.High - got.Value
+	}
+	for _, tt := range []struct {
+		samples   int
+		cpu, want time.Duration
+	}{
+		{100, 1000 * ms, 14 * ms}, // none lost
+		{100, 990 * ms, 14 * ms},  // more came than were due
+		{90, 1000 * ms, 101 * ms}, // √(14² + (3·11.1)²·90·0.1)
+		{9, 100 * ms, 34_500 * time.Microsecond},
+	} {
+		if got := half(tt.samples, tt.cpu); (got - tt.want).Abs() > ms {
+			t.Errorf("%d samples worth %v: got ± %v; want ± %v", tt.samples, tt.cpu, got, tt.want)
+		}
+	}
+}
+
 // TestTraceCPUIsThatOfItsSummary compares the two ways to the same figure.
 func TestTraceCPUIsThatOfItsSummary(t *testing.T) {
 	tr := literal(
@@ -88,7 +147,7 @@ func TestTraceCPUIsThatOfItsSummary(t *testing.T) {
 	if got := stall.SummaryCPU(s); got != a.CPU {
 		t.Errorf("SummaryCPU: got %+v; want Analysis.CPU %+v", got, a.CPU)
 	}
-	half := time.Duration(14_142_135) // 10 ms times √2, for two services
+	half := time.Duration(19_798_989) // 14 ms times √2, for two services
 	want := stall.CPU{Value: 120 * ms, Low: 120*ms - half, High: 120*ms + half, Samples: 12, Evidence: stall.Sampled}
 	if a.CPU != want {
 		t.Errorf("got %+v; want %+v", a.CPU, want)
@@ -139,17 +198,17 @@ func TestStatesAndBudget(t *testing.T) {
 	a := stall.Analyze(tr)
 	check(t, a)
 	for i, want := range [][]stall.Share{
-		{{stall.StateCovered, 60 * ms, 60 * ms, 60 * ms, stall.Exact}, {stall.StateCPU, 30 * ms, 20 * ms, 40 * ms, stall.Sampled},
-			{stall.StateUnknown, 10 * ms, 0, 20 * ms, stall.None}},
-		{{stall.StateCPU, 0, 0, 10 * ms, stall.Sampled}, {stall.StateNet, 50 * ms, 40 * ms, 50 * ms, stall.Inferred}},
+		{{stall.StateCovered, 60 * ms, 60 * ms, 60 * ms, stall.Exact}, {stall.StateCPU, 30 * ms, 16 * ms, 40 * ms, stall.Sampled},
+			{stall.StateUnknown, 10 * ms, 0, 24 * ms, stall.None}},
+		{{stall.StateCPU, 0, 0, 14 * ms, stall.Sampled}, {stall.StateNet, 50 * ms, 36 * ms, 50 * ms, stall.Inferred}},
 		{{stall.StateCPU, 0, 0, 10 * ms, stall.Sampled}, {stall.StateUnknown, 10 * ms, 0, 10 * ms, stall.None}},
 	} {
 		compare(t, a.Nodes[i].Span.Name, a.Nodes[i].States, want)
 	}
 	compare(t, "budget", a.Budget, []stall.Share{
-		{stall.StateCPU, 30 * ms, 20 * ms, 40 * ms, stall.Sampled},
-		{stall.StateNet, 50 * ms, 40 * ms, 60 * ms, stall.Inferred},
-		{stall.StateUnknown, 20 * ms, 10 * ms, 30 * ms, stall.None},
+		{stall.StateCPU, 30 * ms, 16 * ms, 44 * ms, stall.Sampled},
+		{stall.StateNet, 50 * ms, 36 * ms, 64 * ms, stall.Inferred},
+		{stall.StateUnknown, 20 * ms, 6 * ms, 34 * ms, stall.None},
 	})
 }
 

@@ -50,20 +50,35 @@
 // # CPU figures
 //
 // CPU samples are systematic (one timer a thread), not random. n samples of
-// period P stand for n·P of CPU time, and for work on one thread the error is
-// less than P in each profile window that the work touches. Over k windows the
-// errors are independent, so the interval is n·P ± P·√k, never below 0. Time
-// that no window covers widens the upper end by as much. No sample in a span
-// that was watched is a bound: between 0 and P·√k, and not more than the span's
-// wall time. That assumes that at most one goroutine of the span was on CPU at
-// a time, as the ±P does; the parallelism of a span cannot be known from
-// samples. A span that nobody watched has no figure but a reason.
+// period P, 10 ms, stand for n·P of CPU time, and for work on one thread the error
+// is less than P + T in each profile window that the work touches: P because
+// nobody knows where between two samples the work began and ended, and T, 4 ms,
+// because the kernel delivers a sample at its next tick. Over k windows the errors
+// are independent, and the half width of the interval is E = (P+T)·√k.
+//
+// Samples get lost beside busy neighbours. The profiler knows how many, by the
+// clocks of the threads, and gives a sample of the window more worth, c·P instead
+// of P: the value is n·c·P. Which spans lost them it does not know. With the share
+// q = 1 - 1/c lost, n samples scatter by √(n·q), so that the half width is
+//
+//	√(E² + (3·c·P)²·n·q)
+//
+// below as above, but never below 0. Time that no window covers widens the upper
+// end by as much. No sample in a span that was watched is a bound: between 0 and
+// E, and not more than the span's wall time. All of this assumes that at most one
+// goroutine of the span was on CPU at a time, as the ±P does; the parallelism of
+// a span cannot be known from samples. A span that nobody watched has no figure
+// but a reason. What share of the spans lies in its interval is measured:
+// bench/results/cputruth.txt.
 //
 // A span's CPU is its own. The figure of a whole trace has its interval from
 // the same rule, where the spans of one service, which mostly follow one another
-// on one goroutine, are one systematic sample: ± P·√max(services with work,
-// windows). The number of services with work is not known; it is at most the number of
+// on one goroutine, are one systematic sample: k is the larger of the services with
+// work and the windows. The number of services with work is not known; it is at most the number of
 // services and the number of samples.
+//
+// In windows in which only local roots were labelled a local root has the samples
+// of the spans below it, and says so; those have no figure of their own.
 //
 // Samples carry no time: sampled CPU is a proportion of a span's self time,
 // never a position in it.

@@ -3,6 +3,8 @@ package block_test
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -183,9 +185,14 @@ func TestLimits(t *testing.T) {
 func TestUsageComesBackEqual(t *testing.T) {
 	g := spangen.New(3)
 	want := &block.Usage{
-		Windows: []block.Window{{Start: 100, Length: 50, Period: 10, Samples: 5, Labeled: 4, Process: 45}, {Start: 150, Length: 9, Hole: "paused"}},
-		Frames:  []block.Frame{{Func: "main.a", File: "a.go", Line: 3}, {Func: "main.b", File: "b.go", Line: 9}},
-		Stacks:  [][]uint32{{0, 1}, {1}, {}},
+		Windows: []block.Window{{Start: 100, Length: 50, Period: 10, Samples: 5, Labeled: 4, Process: 45, RootsOnly: true}, {Start: 150, Length: 9, Hole: "paused"}},
+		Signals: []block.Signals{
+			{Start: 90, Length: 10, Values: map[string]int64{"run_delay_ns": 5, "gcs": 0}},
+			{Start: 100, Length: 10, Values: map[string]int64{}},
+			{Start: 110, Length: 11, Values: map[string]int64{"run_delay_ns": math.MaxInt64, "runnable": -3}},
+		},
+		Frames: []block.Frame{{Func: "main.a", File: "a.go", Line: 3}, {Func: "main.b", File: "b.go", Line: 9}},
+		Stacks: [][]uint32{{0, 1}, {1}, {}},
 	}
 	for range 20 {
 		want.Records = append(want.Records, block.UsageRecord{TraceID: g.TraceID(), SpanID: g.SpanID(), Samples: 3, CPU: 30, LateSamples: 1,
@@ -198,6 +205,32 @@ func TestUsageComesBackEqual(t *testing.T) {
 	}
 	if diff := spangen.Diff(got, want); diff != "" {
 		t.Error(diff)
+	}
+	if least, greatest := got.Bounds(); least != 90 || greatest != 159 {
+		t.Errorf("got bounds %d to %d; want 90 to 159: windows and signals", least, greatest)
+	}
+	some, err := block.DecodeUsage(block.EncodeUsage(nil, c, want), c, false)
+	if err != nil || some.Signals != nil || some.Records[0].Stacks != nil || len(some.Windows) != 2 {
+		t.Errorf("got %+v, %v; want records and windows alone", some, err)
+	}
+}
+
+// What is more than a block takes is left out, and nothing else with it.
+func TestSignalsAreBounded(t *testing.T) {
+	u := &block.Usage{}
+	for i := range block.MaxStretches + 5 {
+		values := map[string]int64{"": 1, "nul\x00": 2}
+		for n := range block.MaxSignals + 3 {
+			values[fmt.Sprintf("signal %03d", n)] = int64(i * n)
+		}
+		u.Signals = append(u.Signals, block.Signals{Start: int64(i), Length: 1, Values: values})
+	}
+	got, err := block.DecodeUsage(block.EncodeUsage(nil, nil, u), nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Signals) != block.MaxStretches || len(got.Signals[7].Values) != block.MaxSignals || got.Signals[7].Values["signal 003"] != 21 {
+		t.Errorf("got %d stretches, %d values, %d; want %d, %d, 21", len(got.Signals), len(got.Signals[7].Values), got.Signals[7].Values["signal 003"], block.MaxStretches, block.MaxSignals)
 	}
 }
 
@@ -240,7 +273,7 @@ func FuzzSpans(f *testing.F) {
 
 func FuzzUsage(f *testing.F) {
 	f.Add(block.EncodeUsage(nil, nil, &block.Usage{
-		Windows: []block.Window{{Start: 1, Length: 2, Hole: "x"}}, Frames: []block.Frame{{Func: "f"}}, Stacks: [][]uint32{{0}},
+		Windows: []block.Window{{Start: 1, Length: 2, Hole: "x"}}, Signals: []block.Signals{{Start: 1, Length: 1, Values: map[string]int64{"a": 1, "b": -1}}}, Frames: []block.Frame{{Func: "f"}}, Stacks: [][]uint32{{0}},
 		Records: []block.UsageRecord{{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, Stacks: []block.StackRef{{Stack: 0, Samples: 1}}}},
 	}))
 	f.Fuzz(func(t *testing.T, data []byte) {

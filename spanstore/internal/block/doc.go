@@ -1,5 +1,5 @@
 // Package block is the codec of the store's blocks: a few thousand spans, or
-// one window of usage, as columns.
+// one window of usage and signals, as columns.
 //
 // # Frame
 //
@@ -32,6 +32,11 @@
 // value zigzag varint, width byte w (0 to 8), then w planes of n bytes, the
 // lowest bytes first. All-equal values cost three bytes; the upper planes of
 // near-equal ones compress to nothing.
+//
+// Signals are section 8 of a block of usage, when there are any: the columns 0
+// start and 1 length of each stretch of time, in nanoseconds; 2 the names, sorted,
+// a NUL between two; 16+i the values under the i-th name, the least int64 where a
+// stretch has none. At most 128 names and 1,024 stretches.
 //
 // Strings are kept once per block, in a table, and named by their position.
 //

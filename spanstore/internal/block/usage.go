@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"math"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -30,7 +31,8 @@ const (
 	colWindowLabeled  = 36
 	colWindowProcess  = 37
 	colWindowHole     = 38 // string
-	numWindowCols     = 7
+	colWindowRoots    = 39 // 1 when only local roots were labelled
+	numWindowCols     = 8
 	windowColumnsFrom = colWindowStart
 )
 
@@ -71,23 +73,29 @@ type Frame struct {
 type Window struct {
 	Start, Length, Period, Samples, Labeled, Process int64
 	Hole                                             string
+	RootsOnly                                        bool
 }
 
 // Usage is the content of a block of usage.
 type Usage struct {
 	Windows []Window
+	Signals []Signals
 	Records []UsageRecord
 	Stacks  [][]uint32 // frames, leaf first
 	Frames  []Frame
 }
 
-// Bounds returns the least start and the greatest end of the windows.
+// Bounds returns the least start and the greatest end of the windows and signals.
 func (u *Usage) Bounds() (least, greatest int64) {
-	for i, w := range u.Windows {
-		if i == 0 {
-			least, greatest = w.Start, w.Start+w.Length
-		}
+	least, greatest = math.MaxInt64, math.MinInt64
+	for _, w := range u.Windows {
 		least, greatest = min(least, w.Start), max(greatest, w.Start+w.Length)
+	}
+	for _, s := range u.Signals {
+		least, greatest = min(least, s.Start), max(greatest, s.Start+s.Length)
+	}
+	if len(u.Windows)+len(u.Signals) == 0 {
+		return 0, 0
 	}
 	return least, greatest
 }
@@ -117,7 +125,7 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 	}
 	windows := make([][]int64, numWindowCols)
 	for _, w := range u.Windows {
-		for i, v := range []int64{w.Start, w.Length, w.Period, w.Samples, w.Labeled, w.Process, int64(strs.id(w.Hole))} {
+		for i, v := range []int64{w.Start, w.Length, w.Period, w.Samples, w.Labeled, w.Process, int64(strs.id(w.Hole)), flag(w.RootsOnly)} {
 			windows[i] = append(windows[i], v)
 		}
 	}
@@ -146,18 +154,22 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 	ids := appendColumn(nil, idTraces, traces.raw)
 	ids = appendColumn(ids, idSpans, spanIDs)
 	text, _ := strs.appendTo(nil, nil)
-	least, greatest := u.Bounds()
-	return pack(dst, c, KindUsage, len(u.Records), least, greatest, []section{
+	sections := []section{
 		{id: secUsageIDs, raw: true, buf: ids},
 		{id: secUsage, buf: usage},
 		{id: secUsageStrings, buf: text},
 		{id: secStacks, buf: stacks},
-	})
+	}
+	if len(u.Signals) > 0 {
+		sections = append(sections, section{id: secSignals, buf: encodeSignals(u.Signals)})
+	}
+	least, greatest := u.Bounds()
+	return pack(dst, c, KindUsage, len(u.Records), least, greatest, sections)
 }
 
-// DecodeUsage reads a block of usage; b is not kept. The stacks are left out
-// (each record's Stacks is nil) unless they are asked for: they are most of it.
-func DecodeUsage(b []byte, c *Codec, withStacks bool) (*Usage, error) {
+// DecodeUsage reads a block of usage; b is not kept. The stacks and the signals
+// are left out unless all is asked for: they are most of it, and lists do without.
+func DecodeUsage(b []byte, c *Codec, all bool) (*Usage, error) {
 	f, err := unpack(c, b, KindUsage)
 	if err != nil {
 		return nil, err
@@ -172,7 +184,14 @@ func DecodeUsage(b []byte, c *Codec, withStacks bool) (*Usage, error) {
 	}
 	u := &Usage{}
 	counts, err := u.readRecords(f, &table)
-	if err != nil || !withStacks {
+	if err != nil || !all {
+		return u, err
+	}
+	signals, err := f.columns(secSignals)
+	if err != nil {
+		return u, err
+	}
+	if u.Signals, err = decodeSignals(signals); err != nil {
 		return u, err
 	}
 	return u, u.readStacks(f, &table, counts)
@@ -220,10 +239,17 @@ func (u *Usage) readRecords(f *frame, strs *stringTable) (stacks ints, err error
 	for i := range u.Windows {
 		u.Windows[i] = Window{
 			Start: w[0].at(i), Length: w[1].at(i), Period: w[2].at(i), Samples: w[3].at(i),
-			Labeled: w[4].at(i), Process: w[5].at(i), Hole: strs.at(w[6].at(i)),
+			Labeled: w[4].at(i), Process: w[5].at(i), Hole: strs.at(w[6].at(i)), RootsOnly: w[7].at(i) != 0,
 		}
 	}
 	return cols[colStacks], nil
+}
+
+func flag(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
 }
 
 func (u *Usage) readStacks(f *frame, strs *stringTable, counts ints) error {

@@ -1,0 +1,167 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/profiler"
+	"github.com/spanclock/spanclock/profiler/stall"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+var lengths = []time.Duration{1, 5, 25, 100, 500} // ms
+
+// mostSpans is how many a row has at most, fewestSpans at least.
+const mostSpans, fewestSpans = 400, 20
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("cputruth: ")
+	budget := flag.Duration("budget", 20*time.Second, "CPU time of a row, within 20 to 400 spans")
+	out := flag.String("out", "", "write the table to this file too")
+	neighbour := flag.Bool("neighbour", false, "be a busy neighbour")
+	flag.Parse()
+	if *neighbour {
+		beNeighbour()
+	}
+	var report bytes.Buffer
+	if err := compare(io.MultiWriter(os.Stdout, &report), *budget); err != nil {
+		log.Fatal(err)
+	}
+	if *out != "" {
+		if err := os.WriteFile(*out, report.Bytes(), 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+func compare(w io.Writer, budget time.Duration) error {
+	fmt.Fprintf(w, "CPU time shown for spans against what they used, by the clock of their thread.\ndate     %s\n", time.Now().UTC().Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(w, "command  go run ./bench/cputruth -budget %v\nmachine  %d CPUs, %s/%s, kernel %s, %s\n\n", budget, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, kernel(), runtime.Version())
+	for _, p := range places {
+		leave, err := p.enter()
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		err = rows(w, p.name, budget)
+		leave()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rows(w io.Writer, place string, budget time.Duration) error {
+	fmt.Fprintf(w, "%s\n", place)
+	fmt.Fprintln(w, "  span  goroutines  spans  shown/true  shown/process  mean error     rmse  in interval   interval  calibration")
+	for _, goroutines := range []int{1, runtime.GOMAXPROCS(0)} {
+		for _, ms := range lengths {
+			length := ms * time.Millisecond
+			spans := min(max(int(budget/length), fewestSpans), mostSpans)
+			r, err := burnSpans(length, spans, goroutines)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%3d ms  %10d  %5d  %10.3f  %13.3f  %+7.2f ms  %5.1f ms  %9.1f %%  ±%5.1f ms  %11.3f\n", ms, goroutines, spans,
+				r.shown/r.burnt, r.shown/r.process, (r.shown-r.burnt)/float64(spans), math.Sqrt(r.squares/float64(spans)),
+				100*float64(r.inside)/float64(spans), r.width/float64(spans), r.calibration())
+		}
+	}
+	fmt.Fprintln(w)
+	return nil
+}
+
+// result is what the spans of one row come to, in ms.
+type result struct {
+	shown, burnt, process float64
+	squares, width        float64
+	inside                int
+	samples               int
+}
+
+func (r *result) calibration() float64 {
+	if r.samples == 0 {
+		return 1
+	}
+	return r.shown / float64(10*r.samples)
+}
+
+// burnSpans makes spans of that CPU time each and looks at what is shown for
+// them.
+func burnSpans(length time.Duration, spans, goroutines int) (*result, error) {
+	store, err := spanstore.Open("", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	process := processCPU()
+	prof, err := profiler.Start(store, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer prof.Stop()
+	tp := prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor())))
+	truth := burnAll(tp.Tracer("cputruth"), length, spans, goroutines)
+	r := &result{process: inMS(processCPU() - process)}
+	if err := prof.Stop(); err != nil {
+		return nil, err
+	}
+	for id, burnt := range truth {
+		t, err := store.Trace(context.Background(), id)
+		if err != nil {
+			return nil, err
+		}
+		r.add(stall.Analyze(t).CPU, burnt)
+	}
+	return r, nil
+}
+
+func burnAll(tracer trace.Tracer, length time.Duration, spans, goroutines int) map[trace.TraceID]time.Duration {
+	truth := map[trace.TraceID]time.Duration{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			runtime.LockOSThread() // the thread's clock is the span's only for as long as it stays
+			defer runtime.UnlockOSThread()
+			for range (spans + goroutines - 1 - g) / goroutines {
+				_, span := tracer.Start(context.Background(), "burn")
+				burnt := burnCPU(length)
+				span.End()
+				mu.Lock()
+				truth[span.SpanContext().TraceID()] = burnt
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return truth
+}
+
+func (r *result) add(c stall.CPU, burnt time.Duration) {
+	r.shown += inMS(c.Value)
+	r.burnt += inMS(burnt)
+	r.squares += math.Pow(inMS(c.Value-burnt), 2)
+	r.width += inMS(c.High-c.Low) / 2
+	r.samples += c.Samples
+	if c.Low <= burnt && burnt <= c.High {
+		r.inside++
+	}
+}
+
+func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package main
+
+import (
+	"log"
+	"time"
+)
+
+func processCPU() time.Duration {
+	log.Fatal("the CPU time of the process is not known on this system")
+	return 0
+}

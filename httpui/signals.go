@@ -1,0 +1,66 @@
+package httpui
+
+import (
+	"time"
+
+	"github.com/spanclock/spanclock/profiler"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// signalsJSON are the figures of the process in one stretch of a trace's time.
+type signalsJSON struct {
+	StartNS int64            `json:"start_ns"`
+	EndNS   int64            `json:"end_ns"`
+	Values  map[string]int64 `json:"values"`
+}
+
+// maxSignals is how many stretches an answer has at most: more than a drawing has
+// pixels for. Neighbours are joined to get there.
+const maxSignals = 600
+
+func newSignals(all []spanstore.Signals, start time.Time) []signalsJSON {
+	out := []signalsJSON{}
+	each := (len(all) + maxSignals - 1) / maxSignals
+	for i := 0; i < len(all); i += each {
+		j := signalsJSON{StartNS: int64(all[i].Start.Sub(start)), Values: map[string]int64{}}
+		for _, s := range all[i:min(i+each, len(all))] {
+			j.EndNS = int64(s.End.Sub(start))
+			join(j.Values, s.Values)
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+// join adds the figures of one stretch to those of the one before: sums of what
+// adds up, the greatest of what does not.
+func join(to, from map[string]int64) {
+	for name, v := range from {
+		switch name {
+		case profiler.SignalRunnable, profiler.SignalGoroutines, profiler.SignalThreads, profiler.SignalGCPauseMax:
+			to[name] = max(to[name], v)
+		default:
+			to[name] += v
+		}
+	}
+}
+
+// governorJSON is what the profiler's background work costs, and what follows.
+type governorJSON struct {
+	Level       string  `json:"level"`
+	Why         string  `json:"why"`
+	Since       string  `json:"since"`
+	Budget      float64 `json:"budget"` // shares of the CPU time that the process may use
+	Cost        float64 `json:"cost"`
+	ProfilerCPU int64   `json:"profiler_cpu_ns"`
+	StoreCPU    int64   `json:"store_cpu_ns"`
+}
+
+// newGovernor returns nil where there is no profiler.
+func newGovernor(p *profiler.Profiler, st profiler.Stats) *governorJSON {
+	if p == nil {
+		return nil
+	}
+	g := st.Governor
+	return &governorJSON{g.Level.String(), g.Why, formatTime(g.Since), g.Budget, g.Cost, int64(g.ProfilerCPU), int64(g.StoreCPU)}
+}
