@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
 
 // Exact is what the goroutines of one span did, from event to event, as an
@@ -59,4 +61,59 @@ type Wait struct {
 	// only.
 	Stack, Waker []Frame
 	WakerSpan    trace.SpanID
+}
+
+// packExact puts e in the codec's form; stack returns the number of a stack.
+func packExact(e *Exact, stack func([]Frame) int64) *block.Exact {
+	if e == nil {
+		return nil
+	}
+	out := &block.Exact{
+		From: int64(e.From), To: int64(e.To), Running: int64(e.Running), Goroutines: int64(e.Goroutines),
+		Stolen: int64(e.Stolen), StolenLow: int64(e.StolenLow), StolenHigh: int64(e.StolenHigh),
+	}
+	waits := e.Waits[:min(len(e.Waits), maxExactWaits)]
+	at := time.Duration(0)
+	for _, s := range e.Segments[:min(len(e.Segments), maxExactSegments)] {
+		if s.From < at || s.To <= s.From {
+			continue // not in order: what follows would be misread
+		}
+		x := block.ExactSegment{From: int64(s.From), To: int64(s.To), State: s.State, Stolen: int64(s.Stolen), Wait: int64(s.Wait)}
+		if s.Wait < 0 || s.Wait >= len(waits) {
+			x.Wait = -1
+		}
+		out.Segments, at = append(out.Segments, x), s.To
+	}
+	for i := range waits {
+		w := &waits[i]
+		out.Waits = append(out.Waits, block.ExactWait{
+			State: w.State, Total: int64(w.Total), Count: int64(w.Count), Stack: stack(w.Stack), Waker: stack(w.Waker), WakerSpan: w.WakerSpan,
+		})
+	}
+	return out
+}
+
+// maxExactSegments and maxExactWaits bound what is kept of one span.
+const (
+	maxExactSegments = 1 << 14
+	maxExactWaits    = 256
+)
+
+func unpackExact(u *block.Usage, e *block.Exact) *Exact {
+	out := &Exact{
+		From: time.Duration(e.From), To: time.Duration(e.To), Running: time.Duration(e.Running), Goroutines: int(e.Goroutines),
+		Stolen: time.Duration(e.Stolen), StolenLow: time.Duration(e.StolenLow), StolenHigh: time.Duration(e.StolenHigh),
+	}
+	for _, s := range e.Segments {
+		out.Segments = append(out.Segments, StateSegment{
+			From: time.Duration(s.From), To: time.Duration(s.To), State: s.State, Stolen: time.Duration(s.Stolen), Wait: int(s.Wait),
+		})
+	}
+	for _, w := range e.Waits {
+		out.Waits = append(out.Waits, Wait{
+			State: w.State, Total: time.Duration(w.Total), Count: int(w.Count), WakerSpan: w.WakerSpan,
+			Stack: framesOf(u, w.Stack), Waker: framesOf(u, w.Waker),
+		})
+	}
+	return out
 }
