@@ -12,10 +12,10 @@ import (
 // execution trace of the process tells it. The time is the span's own, its child
 // spans on the same goroutine excluded.
 type Exact struct {
-	// From and To say for which part of the span's time this is known, since the
-	// span's start: an execution trace reaches back some seconds only. A span that
-	// is covered whole has 0 and its duration, within some microseconds.
-	From, To time.Duration
+	// Start and End say for which part of the span's time this is known: an
+	// execution trace reaches back some seconds only. Of a span that is covered
+	// whole they are its own, within some microseconds.
+	Start, End time.Time
 
 	// Segments say what the span did when, in order and without overlap. What is
 	// between them belongs to child spans.
@@ -35,7 +35,7 @@ type Exact struct {
 
 // StateSegment is a stretch of a span's time in one state.
 type StateSegment struct {
-	From, To time.Duration // since the span's start
+	From, To time.Duration // since Exact.Start
 
 	// State is a word that the store attaches no meaning to; package stall lists
 	// them. It is never "steal": that is Stolen.
@@ -69,7 +69,7 @@ func packExact(e *Exact, stack func([]Frame) int64) *block.Exact {
 		return nil
 	}
 	out := &block.Exact{
-		From: int64(e.From), To: int64(e.To), Running: int64(e.Running), Goroutines: int64(e.Goroutines),
+		From: block.UnixNano(e.Start), To: block.UnixNano(e.End), Running: int64(e.Running), Goroutines: int64(e.Goroutines),
 		Stolen: int64(e.Stolen), StolenLow: int64(e.StolenLow), StolenHigh: int64(e.StolenHigh),
 	}
 	waits := e.Waits[:min(len(e.Waits), maxExactWaits)]
@@ -101,7 +101,7 @@ const (
 
 func unpackExact(u *block.Usage, e *block.Exact) *Exact {
 	out := &Exact{
-		From: time.Duration(e.From), To: time.Duration(e.To), Running: time.Duration(e.Running), Goroutines: int(e.Goroutines),
+		Start: block.FromUnixNano(e.From), End: block.FromUnixNano(e.To), Running: time.Duration(e.Running), Goroutines: int(e.Goroutines),
 		Stolen: time.Duration(e.Stolen), StolenLow: time.Duration(e.StolenLow), StolenHigh: time.Duration(e.StolenHigh),
 	}
 	for _, s := range e.Segments {

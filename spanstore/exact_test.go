@@ -21,8 +21,9 @@ func TestExactComesBack(t *testing.T) {
 	export(t, s, spans...)
 	id, span := spans[0].SpanContext.TraceID(), spans[0].SpanContext.SpanID()
 	frames := []spanstore.Frame{{Func: "sync.(*Mutex).Lock", File: "mutex.go", Line: 46}, {Func: "main.pay", File: "pay.go", Line: 7}}
+	at := time.Unix(1_700_000_000, 5).UTC()
 	want := &spanstore.Exact{
-		From: time.Millisecond, To: 9 * time.Millisecond, Running: 5 * time.Millisecond, Goroutines: 2,
+		Start: at, End: at.Add(9 * time.Millisecond), Running: 5 * time.Millisecond, Goroutines: 2,
 		Stolen: 2 * time.Millisecond, StolenLow: time.Millisecond, StolenHigh: 3 * time.Millisecond,
 		Segments: []spanstore.StateSegment{
 			{From: time.Millisecond, To: 4 * time.Millisecond, State: "cpu", Stolen: 2 * time.Millisecond, Wait: -1},
@@ -34,7 +35,7 @@ func TestExactComesBack(t *testing.T) {
 			{State: "lock", Total: 3 * time.Millisecond, Count: 4, Stack: frames, Waker: frames[1:], WakerSpan: trace.SpanID{9}},
 		},
 	}
-	less := &spanstore.Exact{From: 2 * time.Millisecond, To: 3 * time.Millisecond}
+	less := &spanstore.Exact{Start: at.Add(2 * time.Millisecond), End: at.Add(3 * time.Millisecond)}
 	for _, e := range []*spanstore.Exact{less, want, less, nil} {
 		u := spanstore.Usage{TraceID: id, SpanID: span, Samples: 1, CPU: 10 * time.Millisecond, Exact: e}
 		if err := s.AddUsage(context.Background(), spanstore.UsageBatch{Spans: []spanstore.Usage{u}}); err != nil {
@@ -67,7 +68,7 @@ func TestExactOutOfOrder(t *testing.T) {
 	spans := spangen.New(*seed).Request(time.Now(), 3)
 	export(t, s, spans...)
 	id, span := spans[0].SpanContext.TraceID(), spans[0].SpanContext.SpanID()
-	e := &spanstore.Exact{To: 10, Segments: []spanstore.StateSegment{{From: 5, To: 8, State: "cpu", Wait: 7}, {From: 2, To: 4, State: "net"}, {From: 9, To: 9}, {From: 8, To: 10, State: "net", Wait: -3}}}
+	e := &spanstore.Exact{Segments: []spanstore.StateSegment{{From: 5, To: 8, State: "cpu", Wait: 7}, {From: 2, To: 4, State: "net"}, {From: 9, To: 9}, {From: 8, To: 10, State: "net", Wait: -3}}}
 	err := s.AddUsage(context.Background(), spanstore.UsageBatch{Spans: []spanstore.Usage{{TraceID: id, SpanID: span, Exact: e}}})
 	if err != nil {
 		t.Fatal(err)

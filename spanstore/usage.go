@@ -268,7 +268,7 @@ func (a Usage) plus(u *block.Usage, r block.UsageRecord) Usage {
 	}
 	slices.SortStableFunc(a.Stacks, func(x, y Stack) int { return cmp.Compare(y.Samples, x.Samples) })
 	// Two traces of the same time do not add up: the one that knows more counts.
-	if e := r.Exact; e != nil && (a.Exact == nil || time.Duration(e.To-e.From) > a.Exact.To-a.Exact.From) {
+	if e := r.Exact; e != nil && (a.Exact == nil || time.Duration(e.To-e.From) > a.Exact.End.Sub(a.Exact.Start)) {
 		a.Exact = unpackExact(u, e)
 	}
 	return a

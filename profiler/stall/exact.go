@@ -31,15 +31,26 @@ func (a *Analysis) placeExact() {
 	for i := range a.Nodes {
 		n := &a.Nodes[i]
 		if n.Usage.Exact != nil {
-			n.Timeline = timeline(n, n.Usage.Exact)
+			n.Timeline = timeline(n, n.Usage.Exact, n.Usage.Exact.Start.Sub(a.Start))
 		}
 	}
 }
 
-func timeline(n *Node, e *spanstore.Exact) (out []Stretch) {
+// logged is how far the moments at which a span started and ended may lie from
+// those at which that was written into the execution trace, on a busy machine.
+const logged = 200 * time.Microsecond
+
+// timeline places the segments of e, which begins at start.
+func timeline(n *Node, e *spanstore.Exact, start time.Duration) (out []Stretch) {
 	self := n.SelfSegments
-	for _, s := range e.Segments {
-		from, to := n.Start+s.From, n.Start+s.To
+	for i, s := range e.Segments {
+		from, to := start+s.From, start+s.To
+		if i == 0 && from > n.Start && from-n.Start < logged {
+			from = n.Start
+		}
+		if i == len(e.Segments)-1 && to < n.End && n.End-to < logged {
+			to = n.End
+		}
 		for len(self) > 0 && self[0].To <= from {
 			self = self[1:]
 		}
@@ -53,7 +64,7 @@ func timeline(n *Node, e *spanstore.Exact) (out []Stretch) {
 				x.Wait = -1
 			}
 			if s.Stolen > 0 && s.State == string(StateCPU) {
-				x.Stolen = time.Duration(float64(min(s.Stolen, s.To-s.From)) * float64(part.To-part.From) / float64(s.To-s.From))
+				x.Stolen = time.Duration(float64(min(s.Stolen, s.To-s.From)) * float64(part.To-part.From) / float64(to-from))
 			}
 			out = append(out, x)
 		}

@@ -26,10 +26,14 @@ type seg struct {
 // exact gives a span what an execution trace would tell of it.
 func exact(t *spanstore.Trace, id uint64, waits []spanstore.Wait, segs ...seg) {
 	e := &spanstore.Exact{Goroutines: 1, Waits: waits}
+	for i := range t.Spans {
+		if t.Spans[i].SpanID() == spanID(id) {
+			e.Start, e.End = t.Spans[i].Start, t.Spans[i].End
+		}
+	}
 	for _, s := range segs {
 		d := func(x float64) time.Duration { return time.Duration(x * float64(ms)) }
 		e.Segments = append(e.Segments, spanstore.StateSegment{From: d(s.from), To: d(s.to), State: string(s.state), Wait: s.wait, Stolen: d(s.stolen)})
-		e.To = d(s.to)
 		if s.state == stall.StateCPU {
 			e.Running += d(s.to - s.from)
 			e.Stolen += d(s.stolen)

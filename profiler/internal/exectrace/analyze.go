@@ -24,12 +24,12 @@ type Coverage struct {
 	Readings int
 }
 
-// Analyze reads a trace to its end and hands out each span in it, a moment after
-// its end; those that have not ended come last. Spans may be kept. An error of
-// emit ends the work and is returned, as is one of the trace: of a format that
+// Analyze reads a trace to its end and hands out each span in it that belongs to
+// a trace which want reports true for (nil: all), a moment after its end; those
+// that have not ended come last. Spans may be kept. An error of emit ends the work and is returned, as is one of the trace: of a format that
 // is newer than this build's parser, or cut off. What was handed out before
 // is right all the same.
-func Analyze(r io.Reader, emit func(*Span) error) (c Coverage, err error) {
+func Analyze(r io.Reader, want func(oteltrace.TraceID) bool, emit func(*Span) error) (c Coverage, err error) {
 	defer func() {
 		if p := recover(); p != nil { // the parser's, on input that it did not expect
 			err = fmt.Errorf("read execution trace: %v", p)
@@ -40,7 +40,7 @@ func Analyze(r io.Reader, emit func(*Span) error) (c Coverage, err error) {
 		return c, fmt.Errorf("read execution trace: %w", err)
 	}
 	a := &analysis{
-		emit: emit, goroutines: map[trace.GoID]*goroutine{}, threads: map[trace.ThreadID]*thread{},
+		want: want, emit: emit, goroutines: map[trace.GoID]*goroutine{}, threads: map[trace.ThreadID]*thread{},
 		spans: map[oteltrace.SpanID]*span{}, first: -1,
 	}
 	for {
@@ -69,6 +69,7 @@ func (c *clock) wall(t int64) time.Time { return c.at.Add(time.Duration(t - c.tr
 
 // analysis is the state of one pass over a trace.
 type analysis struct {
+	want       func(oteltrace.TraceID) bool
 	emit       func(*Span) error
 	goroutines map[trace.GoID]*goroutine
 	threads    map[trace.ThreadID]*thread
@@ -226,15 +227,15 @@ func (a *analysis) thread(id trace.ThreadID) *thread {
 func (a *analysis) log(ev *trace.Event) error {
 	switch l := ev.Log(); l.Category {
 	case categorySpan:
-		what, id, ok := parseSpan(l.Message)
+		what, of, id, ok := parseSpan(l.Message)
 		if !ok {
 			return nil
 		}
 		g := a.goroutine(ev.Goroutine())
 		if what == '+' {
-			a.begin(g, id)
+			a.begin(g, of, id)
 		} else {
-			a.end(g, id)
+			a.end(g, of, id)
 		}
 	case categoryClock:
 		return a.readClocks(l.Message)
@@ -243,21 +244,23 @@ func (a *analysis) log(ev *trace.Event) error {
 }
 
 // begin begins a span on a goroutine.
-func (a *analysis) begin(g *goroutine, id oteltrace.SpanID) {
+func (a *analysis) begin(g *goroutine, of oteltrace.TraceID, id oteltrace.SpanID) {
 	if a.spans[id] != nil {
 		return // twice: the first counts
 	}
 	s := a.newSpan(g, false)
-	s.id = id
+	s.trace, s.id, s.unwanted = of, id, !a.wants(of)
 	a.spans[id] = s
 	a.change(g, func() { g.spans = append(g.spans, s) })
 }
 
+func (a *analysis) wants(of oteltrace.TraceID) bool { return a.want == nil || a.want(of) }
+
 // end ends a span, whichever goroutine says so.
-func (a *analysis) end(g *goroutine, id oteltrace.SpanID) {
+func (a *analysis) end(g *goroutine, of oteltrace.TraceID, id oteltrace.SpanID) {
 	s := a.spans[id]
 	if s == nil {
-		a.endBefore(g, id)
+		a.endBefore(g, of, id)
 		return
 	}
 	delete(a.spans, id)
@@ -275,13 +278,13 @@ func (a *analysis) end(g *goroutine, id oteltrace.SpanID) {
 // endBefore ends a span that began before the trace, on a goroutine that worked
 // for no other: it has had it since the trace began, or since the one before it
 // ended.
-func (a *analysis) endBefore(g *goroutine, id oteltrace.SpanID) {
+func (a *analysis) endBefore(g *goroutine, of oteltrace.TraceID, id oteltrace.SpanID) {
 	s := g.before
 	if s == nil || len(g.spans) > 0 {
 		a.unknown++
 		return
 	}
-	s.id = id
+	s.trace, s.id, s.unwanted = of, id, !a.wants(of)
 	a.change(g, func() { g.before = a.newSpan(g, true) })
 	a.over(s)
 }
@@ -291,7 +294,9 @@ func (a *analysis) over(s *span) {
 	s.close(a.now)
 	s.end, s.ended = a.now, true
 	s.main, s.helpers, s.now = nil, nil, None
-	a.ended = append(a.ended, s)
+	if !s.unwanted {
+		a.ended = append(a.ended, s)
+	}
 }
 
 func (a *analysis) newSpan(g *goroutine, clipped bool) *span {
@@ -377,6 +382,9 @@ func (a *analysis) finish() error {
 		}
 	}
 	for _, s := range a.spans {
+		if s.unwanted {
+			continue
+		}
 		s.close(a.now)
 		s.end = a.now
 		a.ended = append(a.ended, s)

@@ -5,7 +5,7 @@
 // # What must be in the trace
 //
 // [LogStart] and [LogEnd], called on a span's goroutine when it starts and ends,
-// write its id into the trace: the SDK's own task has no more than the name.
+// write its ids into the trace: the SDK's own task has no more than the name.
 // [ThreadClock] writes what CPU time each thread of the process has used, every
 // [ReadEvery]. Both cost next to nothing while nobody traces.
 //

@@ -49,19 +49,21 @@ func take(t testing.TB, f func()) []byte {
 	return buf.Bytes()
 }
 
+var tid = oteltrace.TraceID{7}
+
 func id(n int) oteltrace.SpanID { return oteltrace.SpanID{byte(n >> 8), byte(n), 1} }
 
 // spanOf runs f as a span.
 func spanOf(n int, f func()) {
-	LogStart(id(n))
-	defer LogEnd(id(n))
+	LogStart(tid, id(n))
+	defer LogEnd(tid, id(n))
 	f()
 }
 
 func analyze(t testing.TB, b []byte) (map[oteltrace.SpanID]*Span, Coverage) {
 	t.Helper()
 	got := map[oteltrace.SpanID]*Span{}
-	c, err := Analyze(bytes.NewReader(b), func(s *Span) error {
+	c, err := Analyze(bytes.NewReader(b), nil, func(s *Span) error {
 		if got[s.ID] != nil {
 			t.Errorf("span %s came twice", s.ID)
 		}
@@ -279,22 +281,22 @@ func TestHelpers(t *testing.T) {
 // goroutine that they began on.
 func TestEnds(t *testing.T) {
 	got, c := analyze(t, take(t, func() {
-		LogStart(id(1))
-		LogStart(id(2))
-		LogEnd(id(1)) // the parent first
+		LogStart(tid, id(1))
+		LogStart(tid, id(2))
+		LogEnd(tid, id(1)) // the parent first
 		time.Sleep(5 * time.Millisecond)
-		LogEnd(id(2))
-		LogStart(id(3))
-		LogStart(id(3))
+		LogEnd(tid, id(2))
+		LogStart(tid, id(3))
+		LogStart(tid, id(3))
 		done := make(chan struct{})
-		go func() { LogEnd(id(3)); close(done) }()
+		go func() { LogEnd(tid, id(3)); close(done) }()
 		<-done
 		gone := make(chan struct{})
-		go func() { LogStart(id(4)); close(gone) }()
+		go func() { LogStart(tid, id(4)); close(gone) }()
 		<-gone
 		time.Sleep(5 * time.Millisecond)
-		LogEnd(id(4))
-		LogStart(id(5))
+		LogEnd(tid, id(4))
+		LogStart(tid, id(5))
 	}))
 	for n := 1; n <= 5; n++ {
 		if s := got[id(n)]; s == nil {
@@ -319,7 +321,7 @@ func TestBeforeTheTrace(t *testing.T) {
 		close(begun)
 		<-taking
 		time.Sleep(20 * time.Millisecond)
-		LogEnd(id(7)) // began before
+		LogEnd(tid, id(7)) // began before
 	}()
 	<-begun
 	time.Sleep(time.Millisecond)
@@ -365,7 +367,7 @@ func TestDamaged(t *testing.T) {
 	})
 	try := func(what string, b []byte) {
 		n := 0
-		_, err := Analyze(bytes.NewReader(b), func(s *Span) error { n++; check(t, s); return nil })
+		_, err := Analyze(bytes.NewReader(b), nil, func(s *Span) error { n++; check(t, s); return nil })
 		if err != nil && !strings.Contains(err.Error(), "execution trace") {
 			t.Errorf("%s: got %v", what, err)
 		}
@@ -377,10 +379,10 @@ func TestDamaged(t *testing.T) {
 		try(fmt.Sprintf("byte %d changed", n), bad)
 	}
 	newer := append([]byte("go 9.99 trace\x00\x00\x00"), b[16:]...)
-	if _, err := Analyze(bytes.NewReader(newer), func(*Span) error { return nil }); err == nil {
+	if _, err := Analyze(bytes.NewReader(newer), nil, func(*Span) error { return nil }); err == nil {
 		t.Error("a trace of a version to come: no error")
 	}
-	if _, err := Analyze(bytes.NewReader(b), func(*Span) error { return io.ErrClosedPipe }); err == nil {
+	if _, err := Analyze(bytes.NewReader(b), nil, func(*Span) error { return io.ErrClosedPipe }); err == nil {
 		t.Error("an error of the caller's is lost")
 	}
 }

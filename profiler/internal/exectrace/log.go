@@ -23,26 +23,28 @@ const (
 // LogStart notes that a span has started on this goroutine, LogEnd that one has
 // ended, whichever goroutine it is that says so; once each. While no trace is being taken
 // both return at once; otherwise they take about 0.1 µs.
-func LogStart(id oteltrace.SpanID) { logSpan('+', id) }
-func LogEnd(id oteltrace.SpanID)   { logSpan('-', id) }
+func LogStart(t oteltrace.TraceID, id oteltrace.SpanID) { logSpan('+', t, id) }
+func LogEnd(t oteltrace.TraceID, id oteltrace.SpanID)   { logSpan('-', t, id) }
 
-func logSpan(what byte, id oteltrace.SpanID) {
+func logSpan(what byte, t oteltrace.TraceID, id oteltrace.SpanID) {
 	if !trace.IsEnabled() {
 		return
 	}
-	var b [9]byte
+	var b [25]byte
 	b[0] = what
-	copy(b[1:], id[:])
+	copy(b[1:], t[:])
+	copy(b[17:], id[:])
 	trace.Log(context.Background(), categorySpan, string(b[:]))
 }
 
 // parseSpan is the inverse of logSpan.
-func parseSpan(message string) (what byte, id oteltrace.SpanID, ok bool) {
-	if len(message) != 9 || message[0] != '+' && message[0] != '-' {
-		return 0, id, false
+func parseSpan(message string) (what byte, t oteltrace.TraceID, id oteltrace.SpanID, ok bool) {
+	if len(message) != 25 || message[0] != '+' && message[0] != '-' {
+		return 0, t, id, false
 	}
-	copy(id[:], message[1:])
-	return message[0], id, true
+	copy(t[:], message[1:])
+	copy(id[:], message[17:])
+	return message[0], t, id, true
 }
 
 // reading is one thread's clock.

@@ -12,7 +12,8 @@ import (
 
 // Span is what a trace tells of one span.
 type Span struct {
-	ID oteltrace.SpanID
+	Trace oteltrace.TraceID
+	ID    oteltrace.SpanID
 
 	// Start and End are those of the span, as far as the trace reaches: Clipped
 	// says that it began before, Open that it had not ended.
@@ -73,9 +74,11 @@ const (
 
 // span is a Span being made. Its times are the trace's, in nanoseconds.
 type span struct {
+	trace          oteltrace.TraceID
 	id             oteltrace.SpanID
 	start, end     int64
 	clipped, ended bool
+	unwanted       bool // nobody asks what it did
 
 	main    *goroutine     // on which it started; nil when that is not known any more
 	helpers []*goroutine   // others that work for it now
@@ -153,6 +156,9 @@ func (s *span) helperState() (State, *goroutine) {
 
 // update closes the open segment when the span's state has changed.
 func (s *span) update(now int64) {
+	if s.unwanted {
+		return
+	}
 	st, g := s.state()
 	var th *thread
 	w := int32(-1)
@@ -216,7 +222,7 @@ func (s *span) close(now int64) {
 
 // ran notes that a goroutine has run for the span.
 func (s *span) ran(th *thread, from, to int64) {
-	if from >= to {
+	if from >= to || s.unwanted {
 		return
 	}
 	s.running += to - from
@@ -248,7 +254,7 @@ func (s *span) scale() {
 func (s *span) result(c *clock, st *stacks) *Span {
 	s.scale()
 	out := &Span{
-		ID: s.id, Start: c.wall(s.start), End: c.wall(s.end), Clipped: s.clipped, Open: !s.ended,
+		Trace: s.trace, ID: s.id, Start: c.wall(s.start), End: c.wall(s.end), Clipped: s.clipped, Open: !s.ended,
 		Running: time.Duration(s.running), Goroutines: 1 + s.helped,
 		Segments: make([]Segment, len(s.segments)),
 	}

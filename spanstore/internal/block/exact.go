@@ -42,7 +42,8 @@ const (
 	colWakerSpans = 64 // raw: 8 bytes a wait
 )
 
-// Exact is what an execution trace tells of a span. Times in nanoseconds.
+// Exact is what an execution trace tells of a span. From and To in Unix
+// nanoseconds, other times in nanoseconds.
 type Exact struct {
 	From, To, Running, Stolen, StolenLow, StolenHigh, Goroutines int64
 	Segments                                                     []ExactSegment
