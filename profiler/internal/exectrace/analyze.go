@@ -5,11 +5,22 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	oteltrace "go.opentelemetry.io/otel/trace"
 	"golang.org/x/exp/trace"
 )
+
+// NewerError is returned for a trace in a format that the parser in this build
+// does not know: reading another will not work either.
+type NewerError struct{ Err error }
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("read execution trace: its format is newer than this build's parser (golang.org/x/exp/trace): %v", e.Err)
+}
+
+func (e *NewerError) Unwrap() error { return e.Err }
 
 // Coverage is what a trace covers, and how much of it there was.
 type Coverage struct {
@@ -37,6 +48,9 @@ func Analyze(r io.Reader, want func(oteltrace.TraceID) bool, emit func(*Span) er
 	}()
 	in, err := trace.NewReader(r)
 	if err != nil {
+		if strings.Contains(err.Error(), "version") {
+			return c, &NewerError{err}
+		}
 		return c, fmt.Errorf("read execution trace: %w", err)
 	}
 	a := &analysis{

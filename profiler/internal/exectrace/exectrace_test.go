@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -379,8 +380,9 @@ func TestDamaged(t *testing.T) {
 		try(fmt.Sprintf("byte %d changed", n), bad)
 	}
 	newer := append([]byte("go 9.99 trace\x00\x00\x00"), b[16:]...)
-	if _, err := Analyze(bytes.NewReader(newer), nil, func(*Span) error { return nil }); err == nil {
-		t.Error("a trace of a version to come: no error")
+	var newerErr *NewerError
+	if _, err := Analyze(bytes.NewReader(newer), nil, func(*Span) error { return nil }); !errors.As(err, &newerErr) {
+		t.Errorf("a trace of a version to come: got %v; want a NewerError", err)
 	}
 	if _, err := Analyze(bytes.NewReader(b), nil, func(*Span) error { return io.ErrClosedPipe }); err == nil {
 		t.Error("an error of the caller's is lost")
