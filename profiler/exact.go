@@ -48,7 +48,7 @@ const (
 	// flight recorder would cost more than a tenth of a CPU; maxRecorded the
 	// number of goroutines with which each of its seconds, which begins with
 	// their states, costs 5 ms.
-	maxEvents     = 200_000
+	maxEvents   = 200_000
 	maxRecorded = 20_000
 
 	// exactRetry is how long the exact level stays off after it had to go off.

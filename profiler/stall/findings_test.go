@@ -69,7 +69,7 @@ func TestCauses(t *testing.T) {
 		words []string
 	}{
 		{"a mutex", waitAt(stall.StateLock, "example.com/app.charge", "example.com/app.refresh"), []seg{{0, 20, "cpu", -1, 0}, {20, 90, "lock", 0, 0}, {90, 100, "cpu", -1, 0}}, stall.LockWait, 70,
-			[]string{"70 ms of 100 ms", "lock", "example.com/app.charge (pay.go:42)", "let go by example.com/app.refresh (cache.go:7)"}},
+			[]string{"70 ms of 100 ms", "lock", "at app.charge (pay.go:42)", "let go by app.refresh (cache.go:7)"}},
 		{"a channel", waitAt(stall.StateChan, "example.com/app.enqueue"), []seg{{0, 80, "chan", 0, 0}, {80, 100, "cpu", -1, 0}}, stall.ChannelWait, 80, []string{"channel", "app.enqueue"}},
 		{"a pool", []spanstore.Wait{{State: "select", Stack: []spanstore.Frame{{Func: "database/sql.(*DB).conn"}, {Func: "example.com/app.load", File: "x.go", Line: 3}}}},
 			[]seg{{0, 60, "select", 0, 0}, {60, 100, "cpu", -1, 0}}, stall.PoolWait, 60, []string{"connection of its pool", "app.load (x.go:3)"}},

@@ -8,7 +8,8 @@ import (
 )
 
 // place names where a stack stands, for people: the innermost function that is
-// the program's own, with its line; else the innermost of all.
+// the program's own, with the last part of its package and its line; else the
+// innermost of all.
 func place(frames []spanstore.Frame) string {
 	if len(frames) == 0 {
 		return ""
@@ -20,11 +21,11 @@ func place(frames []spanstore.Frame) string {
 			break
 		}
 	}
-	file := at.File[strings.LastIndexByte(at.File, '/')+1:]
+	file, name := at.File[strings.LastIndexByte(at.File, '/')+1:], at.Func[strings.LastIndexByte(at.Func, '/')+1:]
 	if file == "" {
-		return clip(at.Func)
+		return clip(name)
 	}
-	return fmt.Sprintf("%s (%s:%d)", clip(at.Func), clip(file), at.Line)
+	return fmt.Sprintf("%s (%s:%d)", clip(name), clip(file), at.Line)
 }
 
 // standard reports whether a function is of the standard library, whose package
