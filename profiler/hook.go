@@ -3,8 +3,11 @@ package profiler
 import (
 	"context"
 	"runtime/pprof"
+	runtimetrace "runtime/trace"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/spanclock/spanclock/profiler/internal/exectrace"
 )
 
 var _ sdktrace.SpanProcessor = (*Profiler)(nil)
@@ -16,6 +19,9 @@ func (p *Profiler) OnStart(parent context.Context, s sdktrace.ReadWriteSpan) {
 		return
 	}
 	defer p.rescue()
+	if runtimetrace.IsEnabled() {
+		exectrace.LogStart(s.SpanContext().TraceID(), s.SpanContext().SpanID())
+	}
 	p.enter(parent, s)
 }
 
@@ -28,6 +34,12 @@ func (p *Profiler) OnEnd(s sdktrace.ReadOnlySpan) {
 	defer p.rescue()
 	p.names.note(s)
 	p.leave(s)
+	if runtimetrace.IsEnabled() {
+		exectrace.LogEnd(s.SpanContext().TraceID(), s.SpanContext().SpanID())
+	}
+	if p.exact != nil {
+		p.exact.ended(s)
+	}
 }
 
 // ForceFlush is Refresh; the SDK calls it from TracerProvider.ForceFlush.

@@ -49,6 +49,14 @@ type Options struct {
 	// 0.01. Above it the profiler does less, see Level. 1 lets it always run.
 	Budget float64
 
+	// Exact says whether execution traces are taken of slow requests; the default
+	// is that they are, while the process does not do too much for it.
+	Exact Exact
+
+	// Slow is how long a local root must take to be slow. Zero finds out for each
+	// route: one in a hundred of its requests is, when it takes 5 ms or more.
+	Slow time.Duration
+
 	// MaxEnded is the most spans that ended a short while ago and whose samples
 	// can still be put to their trace, 40 bytes each. The running window is
 	// ended early when they become many, but not before MinWindow is over, so
@@ -91,7 +99,7 @@ func (o *Options) resolved() (Options, error) {
 	}
 	for name, v := range map[string]int64{
 		"Window": int64(r.Window), "MinWindow": int64(r.MinWindow), "MaxLive": int64(r.MaxLive),
-		"MaxEnded": int64(r.MaxEnded), "MaxAge": int64(r.MaxAge), "MaxStacks": int64(r.MaxStacks), "MaxDepth": int64(r.MaxDepth),
+		"MaxEnded": int64(r.MaxEnded), "Slow": int64(r.Slow), "MaxAge": int64(r.MaxAge), "MaxStacks": int64(r.MaxStacks), "MaxDepth": int64(r.MaxDepth),
 	} {
 		if v < 0 {
 			return r, fmt.Errorf("option %s is negative: %d; zero means the default", name, v)
@@ -99,6 +107,9 @@ func (o *Options) resolved() (Options, error) {
 	}
 	if r.Labels != LabelSpans && r.Labels != LabelRoots {
 		return r, fmt.Errorf("option Labels is %d; it is LabelSpans or LabelRoots", r.Labels)
+	}
+	if r.Exact != ExactAuto && r.Exact != ExactOff {
+		return r, fmt.Errorf("option Exact is %d; it is ExactAuto or ExactOff", r.Exact)
 	}
 	if !(r.Budget >= 0 && r.Budget <= 1) {
 		return r, fmt.Errorf("option Budget is %v; it is a share of the CPU time, from 0 (the default) to 1", r.Budget)
@@ -144,6 +155,7 @@ type Profiler struct {
 	rests atomic.Bool
 
 	series     *series
+	exact      *exactLevel // nil when it is switched off
 	names      nameBook
 	background sync.WaitGroup // goroutines but for the sampler's; added to with mu held
 
@@ -215,6 +227,11 @@ func Start(store *spanstore.Store, o *Options) (*Profiler, error) {
 	p.labeling.Store(true)
 	p.series = &series{p: p, reader: signals.Open()}
 	p.background.Go(p.series.run)
+	if opts.Exact == ExactAuto {
+		p.exact = newExactLevel(p)
+		p.background.Go(p.exact.run)
+		p.background.Go(p.exact.readClocks)
+	}
 	ready := make(chan struct{})
 	go p.run(ready)
 	<-ready

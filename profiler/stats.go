@@ -43,6 +43,9 @@ type Stats struct {
 	// costs the request that it is in is apart from that: see the package's Cost.
 	Governor GovernorStats
 
+	// Exact says what the execution traces of slow requests gave.
+	Exact ExactStats
+
 	// Signals names what is in the series of signals on this system (see
 	// SignalCPU), and MissingSignals says what is not, and why.
 	Signals, MissingSignals []string
@@ -71,7 +74,7 @@ func (p *Profiler) Stats() Stats {
 		s.CoveredUntil = time.Time{}
 	}
 	s.LiveSpans, s.DroppedSpans, s.AgedSpans = live, p.spans.dropped.Load(), p.spans.aged.Load()
-	s.Governor = p.governorStats()
+	s.Governor, s.Exact = p.governorStats(), p.exact.figures()
 	s.Signals, s.MissingSignals = p.series.reader.Known(), p.series.reader.Missing()
 	s.LabelsReadable = p.readable
 	return s

@@ -182,6 +182,11 @@ func goldenUsage(run int) spanstore.UsageBatch {
 			Stacks: []spanstore.Stack{{Frames: stack[:1+n%2], Samples: n + 1}},
 		})
 	}
+	u.Spans[3].Exact = &spanstore.Exact{
+		Start: start, End: start.Add(9e6), Running: 4e6, Stolen: 2e6, StolenLow: 1e6, StolenHigh: 3e6, Goroutines: 2,
+		Segments: []spanstore.StateSegment{{To: 4e6, State: "cpu", Stolen: 2e6, Wait: -1}, {From: 5e6, To: 9e6, State: "lock", Wait: 0}},
+		Waits:    []spanstore.Wait{{State: "lock", Total: 4e6, Count: 3, Stack: stack, Waker: stack[1:], WakerSpan: goldenSpanID(2)}},
+	}
 	return u
 }
 

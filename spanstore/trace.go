@@ -88,6 +88,9 @@ type Usage struct {
 
 	// Stacks are the distinct call stacks of the samples, most frequent first.
 	Stacks []Stack
+
+	// Exact is what an execution trace tells of the span; nil when none was taken.
+	Exact *Exact
 }
 
 // Stack is one call stack and how many samples were seen in it.

@@ -52,6 +52,11 @@ func usageThatFits(spans []Usage) (n int) {
 		for _, st := range spans[n].Stacks {
 			frames += len(st.Frames)
 		}
+		if e := spans[n].Exact; e != nil {
+			for i := range e.Waits {
+				frames += len(e.Waits[i].Stack) + len(e.Waits[i].Waker)
+			}
+		}
 	}
 	return n
 }
@@ -84,10 +89,10 @@ func (s *Store) addUsage(b UsageBatch) error {
 				return err
 			}
 			return s.addUsage(UsageBatch{Spans: b.Spans[n/2:]})
-		case n == 1 && len(b.Spans[0].Stacks) > 0:
+		case n == 1 && (len(b.Spans[0].Stacks) > 0 || b.Spans[0].Exact != nil):
 			bare := b.Spans[0]
-			bare.Stacks = nil
-			s.report("usage", fmt.Errorf("the stacks of one span take %d bytes and are left out", len(data)))
+			bare.Stacks, bare.Exact = nil, nil
+			s.report("usage", fmt.Errorf("the stacks and states of one span take %d bytes and are left out", len(data)))
 			return s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: []Usage{bare}})
 		default:
 			s.counts.usageDropped.Add(int64(n))
@@ -142,6 +147,12 @@ func packUsage(b UsageBatch) *block.Usage {
 		for _, st := range r.Stacks {
 			rec.Stacks = append(rec.Stacks, block.StackRef{Stack: packStack(u, frames, stacks, st.Frames), Samples: int64(st.Samples)})
 		}
+		rec.Exact = packExact(r.Exact, func(fs []Frame) int64 {
+			if len(fs) == 0 {
+				return -1
+			}
+			return int64(packStack(u, frames, stacks, fs))
+		})
 		u.Records = append(u.Records, rec)
 	}
 	return u
@@ -247,10 +258,7 @@ func (a Usage) plus(u *block.Usage, r block.UsageRecord) Usage {
 	a.CPU += time.Duration(r.CPU)
 	a.LateSamples += int(r.LateSamples)
 	for _, ref := range r.Stacks {
-		frames := make([]Frame, len(u.Stacks[ref.Stack]))
-		for i, f := range u.Stacks[ref.Stack] {
-			frames[i] = Frame{Func: u.Frames[f].Func, File: u.Frames[f].File, Line: int(u.Frames[f].Line)}
-		}
+		frames := framesOf(u, int64(ref.Stack))
 		same := slices.IndexFunc(a.Stacks, func(s Stack) bool { return slices.Equal(s.Frames, frames) })
 		if same >= 0 {
 			a.Stacks[same].Samples += int(ref.Samples)
@@ -259,7 +267,23 @@ func (a Usage) plus(u *block.Usage, r block.UsageRecord) Usage {
 		}
 	}
 	slices.SortStableFunc(a.Stacks, func(x, y Stack) int { return cmp.Compare(y.Samples, x.Samples) })
+	// Two traces of the same time do not add up: the one that knows more counts.
+	if e := r.Exact; e != nil && (a.Exact == nil || time.Duration(e.To-e.From) > a.Exact.End.Sub(a.Exact.Start)) {
+		a.Exact = unpackExact(u, e)
+	}
 	return a
+}
+
+// framesOf returns the frames of one of a block's stacks, nil for none.
+func framesOf(u *block.Usage, stack int64) []Frame {
+	if stack < 0 {
+		return nil
+	}
+	frames := make([]Frame, len(u.Stacks[stack]))
+	for i, f := range u.Stacks[stack] {
+		frames[i] = Frame{Func: u.Frames[f].Func, File: u.Frames[f].File, Line: int(u.Frames[f].Line)}
+	}
+	return frames
 }
 
 // appendWindows appends those windows that overlap from..to.

@@ -63,6 +63,8 @@ type Analysis struct {
 	// Pending reports that samples may still arrive for some of the spans. Only
 	// AnalyzeLive sets it.
 	Pending bool
+
+	children [][]int // of each node, by start
 }
 
 // Node is one span in its tree.
@@ -109,10 +111,16 @@ type Node struct {
 	// is that of the span and all its descendants, awaited or not.
 	CPU, TotalCPU CPU
 
+	// Timeline is what the span did in its self time, as far as an execution trace
+	// tells: sorted, without overlap, a part of SelfSegments. Empty when none was
+	// taken.
+	Timeline []Stretch
+
 	// States divide the wall time. They add up to it.
 	States []Share
 
-	endsLast bool // the first that the critical walk takes in its parent
+	endsLast bool    // the first that the critical walk takes in its parent
+	path     Segment // when the end of the main root hung on the span or its descendants
 }
 
 // Wall returns the wall time of the span.
@@ -154,16 +162,17 @@ func analyze(t *spanstore.Trace, coveredUntil *time.Time) *Analysis {
 	}
 	a.placeInTime()
 	a.buildTree()
-	children := a.childIndex()
-	a.divideSelfAndCovered(children)
-	a.walkCriticalPath(children)
-	a.markDecidedEnds(children)
+	a.children = a.childIndex()
+	a.divideSelfAndCovered(a.children)
+	a.walkCriticalPath(a.children)
+	a.markDecidedEnds(a.children)
 
 	c := newCoverage(t.Windows, a.Start, coveredUntil)
+	a.placeExact()
 	a.estimateCPU(c)
 	a.divideStates()
 	a.Budget = a.criticalBudget(c)
-	a.Findings = a.findings(children)
+	a.Findings = a.findings(a.children)
 	a.Headline = a.headline()
 	return a
 }

@@ -85,6 +85,9 @@ func (a *Analysis) estimateCPU(c *coverage) {
 		n := &a.Nodes[i]
 		span := Segment{n.Start, n.End}
 		n.CPU = c.estimate(span, n.Usage.Samples, n.Usage.CPU, 1)
+		if exact, ok := exactCPU(n); ok {
+			n.CPU = exact
+		}
 		totals[i] = spanstore.Usage{Samples: n.CPU.Samples, CPU: n.CPU.Value}
 		a.Pending = a.Pending || c.pendingAt(span)
 		sum.Samples += n.CPU.Samples
@@ -104,11 +107,56 @@ func (a *Analysis) estimateCPU(c *coverage) {
 			n.CPU, n.TotalCPU = n.CPU.counted(n, true), n.TotalCPU.counted(n, false)
 		}
 	}
+	a.sumExactCPU()
 	whole := Segment{a.Nodes[0].Start, a.Nodes[0].End}
 	if a.Rootless {
 		whole = Segment{0, a.Extent}
 	}
 	a.CPU = c.estimate(whole, sum.Samples, sum.CPU, len(a.Services))
+	if all, ok := a.exactSum(); ok {
+		a.CPU = all
+	}
+}
+
+// sumExactCPU sets the figures of subtrees of which every span is known exactly.
+func (a *Analysis) sumExactCPU() {
+	exact := make([]bool, len(a.Nodes))
+	for i := range a.Nodes {
+		exact[i] = a.Nodes[i].CPU.Evidence == Exact
+	}
+	for i := range slices.Backward(a.Nodes) {
+		if p := a.Nodes[i].Parent; p >= 0 && !exact[i] {
+			exact[p] = false
+		}
+	}
+	for i := range a.Nodes {
+		if exact[i] {
+			a.Nodes[i].TotalCPU = a.Nodes[i].CPU
+		}
+	}
+	for i := range slices.Backward(a.Nodes) {
+		if p := a.Nodes[i].Parent; p >= 0 && exact[p] {
+			a.Nodes[p].TotalCPU = a.Nodes[p].TotalCPU.plusExact(a.Nodes[i].TotalCPU)
+		}
+	}
+}
+
+// exactSum is the CPU time of all spans, when each is known exactly.
+func (a *Analysis) exactSum() (sum CPU, ok bool) {
+	sum.Evidence = Exact
+	for i := range a.Nodes {
+		if a.Nodes[i].CPU.Evidence != Exact {
+			return CPU{}, false
+		}
+		sum = sum.plusExact(a.Nodes[i].CPU)
+	}
+	return sum, true
+}
+
+func (c CPU) plusExact(o CPU) CPU {
+	c.Value, c.Low, c.High = saturatingAdd(c.Value, o.Value), saturatingAdd(c.Low, o.Low), saturatingAdd(c.High, o.High)
+	c.Samples, c.Reason = c.Samples+o.Samples, cmp.Or(c.Reason, o.Reason)
+	return c
 }
 
 // counted corrects f, a figure of n, for windows in which local roots were

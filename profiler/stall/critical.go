@@ -15,6 +15,7 @@ func (a *Analysis) walkCriticalPath(children [][]int) {
 	given := make([]Segment, len(a.Nodes))
 	given[0] = Segment{a.Nodes[0].Start, a.Nodes[0].End}
 	for i := range a.Nodes {
+		a.Nodes[i].path = given[i]
 		if given[i].From < given[i].To {
 			a.walkBack(i, given, children[i])
 		}

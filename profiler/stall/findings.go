@@ -2,6 +2,7 @@ package stall
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
-// Finding is something that could be gained.
+// Finding is something that could be gained. A trace in which nothing stands out
+// has none.
 type Finding struct {
 	// Kind names the sort of finding; see the constants.
 	Kind string
@@ -21,7 +23,8 @@ type Finding struct {
 	// Spans are the indices in Analysis.Nodes of the spans it is about.
 	Spans []int
 
-	// Saves is how much earlier the main root would end.
+	// Saves is how much earlier the main root would end, as WallWithout estimates
+	// it; 0 for work that it does not wait for.
 	Saves time.Duration
 }
 
@@ -33,11 +36,43 @@ const DeferrableTail = "deferrable_tail"
 // time: below it the scheduler decides more than the program.
 const leastGain = 100 * time.Microsecond
 
+// findings looks for everything that is worth a sentence, the greatest gain
+// first. Of two that speak of the same time the more useful one stays.
 func (a *Analysis) findings(children [][]int) []Finding {
+	var out []Finding
 	if f, ok := a.deferrableTail(children); ok {
-		return []Finding{f}
+		out = append(out, f)
 	}
-	return nil
+	out = append(out, a.structure(children)...)
+	for _, f := range a.causes() {
+		if !vague[f.Kind] || !slices.ContainsFunc(out, func(o Finding) bool { return o.Saves > 0 && within(f.Spans, o.Spans) }) {
+			out = append(out, f)
+		}
+	}
+	rankFindings(out)
+	return out
+}
+
+// vague are findings that say nothing about spans of which another says what to
+// do.
+var vague = map[string]bool{LongSpan: true, Uncovered: true, PeerWait: true}
+
+// within reports whether all of spans are among those of another finding.
+func within(spans, others []int) bool {
+	in := make(map[int]bool, len(others))
+	for _, o := range others {
+		in[o] = true
+	}
+	return !slices.ContainsFunc(spans, func(s int) bool { return !in[s] })
+}
+
+// find returns the first finding of a kind.
+func (a *Analysis) find(kind string) (Finding, bool) {
+	i := slices.IndexFunc(a.Findings, func(f Finding) bool { return f.Kind == kind })
+	if i < 0 {
+		return Finding{}, false
+	}
+	return a.Findings[i], true
 }
 
 // deferrableTail follows, down from the main root, the spans that end last as

@@ -1,6 +1,7 @@
 package stall
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,11 +28,15 @@ func (a *Analysis) headline() Headline {
 	}
 	top := a.longestOnPath()
 	longest, sampledTop := a.longest(top)
-	tail, hasTail := a.tailSentence()
+	deferrable, hasTail := a.find(DeferrableTail)
+	tail := ""
+	if hasTail {
+		tail = a.tailSentence(deferrable)
+	}
 	var h Headline
 	rest := make([]string, 0, 4)
 	switch {
-	case hasTail && a.Findings[0].Saves >= a.Critical/5 && a.Findings[0].Saves >= top.CriticalTime()/2:
+	case hasTail && deferrable.Saves >= a.Critical/5 && deferrable.Saves >= top.CriticalTime()/2:
 		h.Strong = tail
 		rest = append(rest, longest)
 	case hasTail:
@@ -75,10 +80,44 @@ func (a *Analysis) longest(top *Node) (sentence string, cpu bool) {
 	if own < a.Critical/4 {
 		return fmt.Sprintf("No single span dominates: the longest on the critical path is %s, %s.", name, share), false
 	}
+	if len(top.Timeline) > 0 {
+		return fmt.Sprintf("%s is %s's own time: %s.", share, name, ownStates(top)), cpuMost(top)
+	}
 	if state, _ := restOf(top.Span); state == StateNet && cpuShare(top.CPU, top.Self).Time < top.Self/2 {
 		return fmt.Sprintf("%s took %s, waiting (network, inferred from its kind).", name, share), false
 	}
 	return fmt.Sprintf("%s is %s's own time: %s.", share, name, ownCPU(top)), true
+}
+
+// ownStates says what a span did on the critical path, as an execution trace
+// tells: the three greatest shares above a twentieth.
+func ownStates(n *Node) string {
+	t := newTimes()
+	t.add(StateUnknown, n.CriticalTime()-t.within(n, n.Critical), None)
+	var shares []Share
+	for s, d := range t.of {
+		shares = append(shares, Share{State: s, Time: d})
+	}
+	slices.SortFunc(shares, func(s, t Share) int { return cmp.Or(cmp.Compare(t.Time, s.Time), cmp.Compare(s.State, t.State)) })
+	var words []string
+	for _, s := range shares[:min(3, len(shares))] {
+		if len(words) == 0 || s.Time >= n.CriticalTime()/20 {
+			words = append(words, stateWords[s.State]+" "+FormatDuration(s.Time))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+var stateWords = map[State]string{
+	StateCPU: "on CPU", StateRunnable: "waiting for a processor", StateSteal: "put aside by the kernel", StateLock: "waiting for a lock",
+	StateChan: "waiting for a channel", StateSelect: "waiting in a select", StateNet: "waiting for the network", StateSyscall: "in system calls",
+	StateGCAssist: "helping the garbage collector", StateSTW: "stopped for the garbage collector", StateSleep: "asleep", StateOther: "blocked", StateUnknown: "unknown",
+}
+
+// cpuMost reports whether a span computed for more of its time than anything else.
+func cpuMost(n *Node) bool {
+	shares := exactStates(n)
+	return len(shares) > 0 && shares[0].State == StateCPU && 2*shares[0].Time > n.Self
 }
 
 // ownCPU says how much of a span's self time was CPU time.
@@ -111,17 +150,14 @@ func (a *Analysis) cpuSentence() string {
 	return fmt.Sprintf("CPU of all spans %s, %s.", a.CPU, a.CPU.Evidence)
 }
 
-// tailSentence is about the deferrable tail, when there is one.
-func (a *Analysis) tailSentence() (string, bool) {
-	if len(a.Findings) == 0 || a.Findings[0].Kind != DeferrableTail {
-		return "", false
-	}
-	f, subject := a.Findings[0], a.subject()
+// tailSentence is about the deferrable tail.
+func (a *Analysis) tailSentence(f Finding) string {
+	subject := a.subject()
 	if subject == theRequest {
 		subject = "The request" // a span's name keeps its case
 	}
 	return fmt.Sprintf("%s ends when %s ends: without it, about %s.",
-		subject, clip(a.Nodes[f.Spans[0]].Span.Name), FormatDuration(a.Critical-f.Saves)), true
+		subject, clip(a.Nodes[f.Spans[0]].Span.Name), FormatDuration(a.Critical-f.Saves))
 }
 
 // afterwards is about work that goes on when the main root has ended.

@@ -53,6 +53,10 @@ func (a *Analysis) divideStates() {
 		if n.Self == 0 {
 			continue
 		}
+		if len(n.Timeline) > 0 {
+			n.States = append(n.States, exactStates(n)...)
+			continue
+		}
 		cpu := cpuShare(n.CPU, n.Self)
 		if cpu.Evidence != None {
 			n.States = append(n.States, cpu)
@@ -62,6 +66,26 @@ func (a *Analysis) divideStates() {
 			n.States = append(n.States, Share{state, rest, n.Self - cpu.High, n.Self - cpu.Low, evidence})
 		}
 	}
+}
+
+// exactStates divides the self time of a span by its timeline, the greatest share
+// first.
+func exactStates(n *Node) (out []Share) {
+	t := newTimes()
+	known := t.within(n, n.SelfSegments)
+	t.add(StateUnknown, n.Self-known, None)
+	for s, d := range t.of {
+		out = append(out, Share{s, d, d, d, t.evidence[s]})
+	}
+	sortShares(out)
+	return out
+}
+
+// sortShares puts CPU first, then the greatest.
+func sortShares(shares []Share) {
+	slices.SortFunc(shares, func(s, t Share) int {
+		return cmp.Or(cmp.Compare(rank(s), rank(t)), cmp.Compare(t.Time, s.Time), cmp.Compare(s.State, t.State))
+	})
 }
 
 // cpuShare is the part of own that c can account for: goroutines of a span that
@@ -97,57 +121,79 @@ func text(s *spanstore.Span, keys ...attribute.Key) string {
 	return ""
 }
 
-// criticalBudget divides the critical path by state. A span's sampled CPU has no
-// position, so the part of its self time that is on the path gets its CPU in
-// proportion. The interval is that of one figure, not a sum of intervals: the
-// spans on the path were sampled together.
+// criticalBudget divides the critical path by state. What an execution trace
+// tells is counted as it lies on the path. Of other spans sampled CPU has no
+// position, so the part of their self time that is on the path gets its CPU in
+// proportion. The interval of that is the interval of one figure, not a sum of
+// intervals: the spans on the path were sampled together.
 func (a *Analysis) criticalBudget(c *coverage) []Share {
-	var cpu, net, unknown time.Duration
-	var samples float64
+	if a.Critical == 0 {
+		return nil
+	}
+	exact, rest := newTimes(), newTimes()
+	sampled, samples := time.Duration(0), 0.0 // of the path: looked at by samples
 	for i := range a.Nodes {
 		n := &a.Nodes[i]
 		own := n.CriticalTime()
 		if own == 0 {
 			continue
 		}
+		if len(n.Timeline) > 0 {
+			exact.add(StateUnknown, own-exact.within(n, n.Critical), None)
+			continue
+		}
+		sampled += own
 		part := float64(own) / float64(n.Self)
 		used := min(own, time.Duration(part*float64(cpuShare(n.CPU, n.Self).Time)))
 		samples += part * float64(n.CPU.Samples)
-		cpu += used
-		if state, _ := restOf(n.Span); state == StateNet {
-			net += own - used
-		} else {
-			unknown += own - used
-		}
-	}
-	if a.Critical == 0 {
-		return nil
+		rest.add(StateCPU, used, Sampled)
+		state, evidence := restOf(n.Span)
+		rest.add(state, own-used, evidence)
 	}
 
 	n := 0
-	if cpu > 0 {
+	if rest.of[StateCPU] > 0 {
 		n = max(1, int(min(math.Round(samples), math.MaxInt32)))
 	}
-	root := Segment{a.Nodes[0].Start, a.Nodes[0].End}
-	sure := cpuShare(c.estimate(root, n, cpu, len(a.Services)), a.Critical)
-	up, down := sure.High-sure.Time, sure.Time-sure.Low
-
-	var budget []Share
-	if sure.Evidence != None {
-		budget = append(budget, sure)
+	var cpu Share
+	if sampled > 0 {
+		root := Segment{a.Nodes[0].Start, a.Nodes[0].End}
+		cpu = cpuShare(c.estimate(root, n, rest.of[StateCPU], len(a.Services)), sampled)
+	} else {
+		cpu = Share{State: StateCPU, Evidence: Exact}
 	}
-	for _, s := range []Share{
-		{State: StateNet, Time: net, Evidence: Inferred},
-		{State: StateUnknown, Time: unknown, Evidence: None},
-	} {
-		if s.Time > 0 {
-			s.Low, s.High = max(0, s.Time-up), min(a.Critical, s.Time+down)
-			budget = append(budget, s)
+	delete(rest.of, StateCPU)
+	return a.mergeBudget(exact, rest, cpu, sampled > 0)
+}
+
+// mergeBudget adds up what is known exactly and what is not. The interval of the
+// sampled CPU time is that of what stands beside it, the other way round.
+func (a *Analysis) mergeBudget(exact, rest times, cpu Share, sampled bool) (budget []Share) {
+	up, down := cpu.High-cpu.Time, cpu.Time-cpu.Low
+	if d := exact.of[StateCPU]; d > 0 || cpu.Evidence != None && sampled {
+		s := Share{StateCPU, cpu.Time + d, cpu.Low + d, cpu.High + d, cpu.Evidence}
+		if s.Evidence == None {
+			s.Evidence = Exact
+		}
+		budget = append(budget, s)
+	}
+	all := newTimes()
+	for s, d := range exact.of {
+		if s != StateCPU {
+			all.add(s, d, exact.evidence[s])
 		}
 	}
-	slices.SortStableFunc(budget, func(s, t Share) int {
-		return cmp.Or(cmp.Compare(rank(s), rank(t)), cmp.Compare(t.Time, s.Time))
-	})
+	for s, d := range rest.of {
+		all.add(s, d, rest.evidence[s])
+	}
+	for s, d := range all.of {
+		x := Share{s, d, d, d, all.evidence[s]}
+		if _, ok := rest.of[s]; ok {
+			x.Low, x.High = max(0, d-up), min(a.Critical, d+down)
+		}
+		budget = append(budget, x)
+	}
+	sortShares(budget)
 	return budget
 }
 

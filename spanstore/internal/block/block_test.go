@@ -274,7 +274,8 @@ func FuzzSpans(f *testing.F) {
 func FuzzUsage(f *testing.F) {
 	f.Add(block.EncodeUsage(nil, nil, &block.Usage{
 		Windows: []block.Window{{Start: 1, Length: 2, Hole: "x"}}, Signals: []block.Signals{{Start: 1, Length: 1, Values: map[string]int64{"a": 1, "b": -1}}}, Frames: []block.Frame{{Func: "f"}}, Stacks: [][]uint32{{0}},
-		Records: []block.UsageRecord{{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, Stacks: []block.StackRef{{Stack: 0, Samples: 1}}}},
+		Records: []block.UsageRecord{{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, Stacks: []block.StackRef{{Stack: 0, Samples: 1}},
+			Exact: &block.Exact{To: 9, Segments: []block.ExactSegment{{From: 1, To: 2, State: "cpu", Wait: 0}}, Waits: []block.ExactWait{{State: "cpu", Stack: 0, Waker: -1}}}}},
 	}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = block.DecodeUsage(block.Reseal(data), nil, true)

@@ -54,6 +54,7 @@ type UsageRecord struct {
 	SpanID                    trace.SpanID
 	Samples, CPU, LateSamples int64
 	Stacks                    []StackRef
+	Exact                     *Exact // nil for none
 }
 
 // StackRef is a stack and how many samples were seen in it.
@@ -151,6 +152,7 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 		stacks = appendInts(stacks, byte(colFrameFunc+i), c)
 	}
 
+	exact := encodeExact(u.Records, &strs)
 	ids := appendColumn(nil, idTraces, traces.raw)
 	ids = appendColumn(ids, idSpans, spanIDs)
 	text, _ := strs.appendTo(nil, nil)
@@ -162,6 +164,9 @@ func EncodeUsage(dst []byte, c *Codec, u *Usage) []byte {
 	}
 	if len(u.Signals) > 0 {
 		sections = append(sections, section{id: secSignals, buf: encodeSignals(u.Signals)})
+	}
+	if exact != nil {
+		sections = append(sections, section{id: secExact, buf: exact})
 	}
 	least, greatest := u.Bounds()
 	return pack(dst, c, KindUsage, len(u.Records), least, greatest, sections)
@@ -194,7 +199,14 @@ func DecodeUsage(b []byte, c *Codec, all bool) (*Usage, error) {
 	if u.Signals, err = decodeSignals(signals); err != nil {
 		return u, err
 	}
-	return u, u.readStacks(f, &table, counts)
+	if err := u.readStacks(f, &table, counts); err != nil {
+		return u, err
+	}
+	exact, err := f.columns(secExact)
+	if err != nil || exact == nil {
+		return u, err
+	}
+	return u, u.readExact(exact, &table)
 }
 
 func (u *Usage) readRecords(f *frame, strs *stringTable) (stacks ints, err error) {

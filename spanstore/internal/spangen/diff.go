@@ -49,6 +49,12 @@ func diff(path string, got, want reflect.Value) string {
 	}
 	switch got.Kind() {
 	case reflect.Pointer:
+		if got.IsNil() != want.IsNil() {
+			return differs()
+		}
+		if got.IsNil() {
+			return ""
+		}
 		return diff(path, got.Elem(), want.Elem())
 	case reflect.Slice:
 		if got.Len() != want.Len() {

@@ -1,0 +1,418 @@
+package profiler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/metrics"
+	"runtime/pprof"
+	runtimetrace "runtime/trace"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/profiler/internal/exectrace"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// Exact says when execution traces are taken of slow requests.
+type Exact int
+
+const (
+	// ExactAuto keeps the flight recorder running while the process does not do
+	// too much for it, and takes a snapshot of requests that are slow for their
+	// route, or fail.
+	ExactAuto Exact = iota
+
+	// ExactOff never runs the flight recorder.
+	ExactOff
+)
+
+const (
+	// window is how far the flight recorder should reach back. Its memory follows
+	// from what the process does, 7 bytes an event: at 5,000 requests a second of
+	// five spans 3 MB a second.
+	exactWindow = 5 * time.Second
+
+	// exactBytes is where it should let go of older seconds. It is a hint: under
+	// heavy load twelve times as much was measured.
+	exactBytes = 16 << 20
+
+	// maxEvents is the rate of scheduling events, in a second, above which the
+	// flight recorder would cost more than a tenth of a CPU; maxRecorded the
+	// number of goroutines with which each of its seconds, which begins with
+	// their states, costs 5 ms.
+	maxEvents   = 200_000
+	maxRecorded = 20_000
+
+	// exactRetry is how long the exact level stays off after it had to go off.
+	exactRetry = 30 * time.Second
+
+	// exactPause is the least time between two snapshots. Slow requests that end
+	// meanwhile are in the next one, as far back as the flight recorder reaches.
+	exactPause = 2 * time.Second
+
+	// maxSlow bounds the slow requests that wait for a snapshot.
+	maxSlow = 512
+)
+
+// exactLevel runs the flight recorder, and takes snapshots of it.
+type exactLevel struct {
+	p      *Profiler
+	routes routes
+	wake   chan struct{}
+
+	// armed says that the flight recorder runs; alarmed that the process is
+	// starved of CPU just now, and what is slow is worth a look.
+	armed, alarmed atomic.Bool
+
+	mu     sync.Mutex // guards the rest
+	flight *runtimetrace.FlightRecorder
+	slow   map[trace.TraceID]time.Time // that wait for a snapshot, and when each started
+	after  time.Time                   // when the next snapshot may be taken
+	asked  []chan struct{}             // closed when what waits is done
+	stats  ExactStats
+}
+
+// ExactStats are the figures of the exact level. Counts are since Start.
+type ExactStats struct {
+	// Armed says that the flight recorder runs; Why, when it does not, why not.
+	Armed bool
+	Why   string
+
+	// Slow counts the requests that were slow for their route, failed, or were asked for;
+	// Captured those of them whose exact states were stored; Missed those for
+	// which it was too late, or there were too many.
+	Slow, Captured, Missed int64
+
+	// Spans counts those whose states were stored, Snapshots the execution traces
+	// that were read. LastBytes and LastCPU are the size of the last one, and the
+	// CPU time that reading it took, at most.
+	Spans, Snapshots int64
+	LastBytes        int64
+	LastCPU          time.Duration
+
+	// Events is the rate of scheduling events in the last second.
+	Events float64
+}
+
+func newExactLevel(p *Profiler) *exactLevel {
+	return &exactLevel{p: p, wake: make(chan struct{}, 1), slow: map[trace.TraceID]time.Time{}, stats: ExactStats{Why: "it is about to start"}}
+}
+
+// ended is called with every span that ends.
+func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
+	if !isLocalRoot(s) {
+		return
+	}
+	wall := s.EndTime().Sub(s.StartTime())
+	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.alarmed.Load())
+	if !slow && s.Status().Code != codes.Error || !x.armed.Load() {
+		return
+	}
+	x.want(s.SpanContext().TraceID(), s.StartTime(), false)
+}
+
+// want asks for a snapshot of a trace.
+func (x *exactLevel) want(id trace.TraceID, start time.Time, now bool) {
+	x.mu.Lock()
+	if _, known := x.slow[id]; !known {
+		x.stats.Slow++
+		if len(x.slow) >= maxSlow {
+			x.stats.Missed++
+			x.mu.Unlock()
+			return
+		}
+		x.slow[id] = start
+	}
+	if now {
+		x.after = time.Time{}
+	}
+	due := !time.Now().Before(x.after)
+	x.mu.Unlock()
+	if due {
+		select {
+		case x.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run arms and disarms once a second, and takes the snapshots.
+func (x *exactLevel) run() {
+	defer x.p.rescue()
+	defer x.disarm("stopped", 0)
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownProfiler)))
+	rate := newEventRate()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-x.p.done:
+			return
+		case <-t.C:
+			x.decide(rate.read(time.Now()))
+		case <-x.wake:
+		}
+		x.snapshotIfDue()
+	}
+}
+
+// readClocks writes the threads' clocks into the trace while there is one.
+func (x *exactLevel) readClocks() {
+	defer x.p.rescue()
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownProfiler)))
+	var c exectrace.ThreadClock
+	defer c.Close()
+	t := time.NewTicker(exectrace.ReadEvery)
+	defer t.Stop()
+	var last uint64
+	for {
+		select {
+		case <-x.p.done:
+			return
+		case <-t.C:
+		}
+		if !x.armed.Load() {
+			continue
+		}
+		if live, ended := x.p.spans.traffic(); live > 0 || ended != last {
+			last = ended
+			c.Log()
+		}
+	}
+}
+
+// decide arms or disarms by what the process does.
+func (x *exactLevel) decide(events float64, goroutines int) {
+	x.mu.Lock()
+	x.stats.Events = events
+	armed, due := x.stats.Armed, !time.Now().Before(x.after)
+	x.mu.Unlock()
+	why := tooMuch(events, goroutines)
+	switch {
+	case armed && why != "":
+		x.disarm(why, exactRetry)
+	case armed && x.p.resting():
+		x.disarm(holeBudget, exactRetry)
+	case !armed && due && why == "" && !x.p.resting():
+		x.arm()
+	}
+}
+
+// tooMuch says why the flight recorder must not run; "" when it may.
+func tooMuch(events float64, goroutines int) string {
+	switch {
+	case events > maxEvents:
+		return fmt.Sprintf("%.0f scheduling events a second are too many to record: at most %d", events, maxEvents)
+	case goroutines > maxRecorded:
+		return fmt.Sprintf("%d goroutines are too many to record: at most %d", goroutines, maxRecorded)
+	}
+	return ""
+}
+
+func (x *exactLevel) arm() {
+	f := runtimetrace.NewFlightRecorder(runtimetrace.FlightRecorderConfig{MinAge: exactWindow, MaxBytes: exactBytes})
+	err := f.Start()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil {
+		x.stats.Why = "the process has one flight recorder, and somebody else runs it: " + err.Error()
+		x.after = time.Now().Add(exactRetry)
+		return
+	}
+	x.flight, x.stats.Armed, x.stats.Why = f, true, ""
+	x.armed.Store(true)
+}
+
+// disarm stops the flight recorder, and leaves it off for a while.
+func (x *exactLevel) disarm(why string, off time.Duration) {
+	x.armed.Store(false)
+	x.mu.Lock()
+	f := x.flight
+	x.flight, x.stats.Armed, x.stats.Why = nil, false, why
+	x.after = time.Now().Add(off)
+	x.stats.Missed += int64(len(x.slow))
+	clear(x.slow)
+	x.answer()
+	x.mu.Unlock()
+	if f != nil {
+		f.Stop()
+	}
+}
+
+// answer tells those who wait that what they asked for is done. x.mu is held.
+func (x *exactLevel) answer() {
+	for _, c := range x.asked {
+		close(c)
+	}
+	x.asked = nil
+}
+
+// snapshotIfDue takes a snapshot when slow requests wait for one.
+func (x *exactLevel) snapshotIfDue() {
+	x.mu.Lock()
+	f, slow := x.flight, x.slow
+	if f == nil || len(slow) == 0 || time.Now().Before(x.after) {
+		x.mu.Unlock()
+		return
+	}
+	x.slow = map[trace.TraceID]time.Time{}
+	asked := x.asked
+	x.asked = nil
+	x.mu.Unlock()
+
+	got, err := x.snapshot(f, slow)
+	var after *exectrace.NewerError
+	if errors.As(err, &after) {
+		x.disarm(err.Error(), 100*365*24*time.Hour)
+	} else if err != nil {
+		x.p.fail("reading an execution trace", err)
+	} else {
+		x.p.over("reading an execution trace")
+	}
+	x.mu.Lock()
+	x.stats.Captured += int64(got.traces)
+	x.stats.Missed += int64(len(slow) - got.traces)
+	x.stats.Spans += int64(got.spans)
+	x.stats.Snapshots++
+	x.stats.LastBytes, x.stats.LastCPU = got.bytes, got.cpu
+	// What reading costs follows from what the process does; the pause makes it a
+	// share of the budget.
+	share := x.p.opts.Budget / 2 * float64(runtime.GOMAXPROCS(0))
+	x.after = time.Now().Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
+	for _, c := range asked {
+		close(c)
+	}
+	x.mu.Unlock()
+}
+
+// captured is what a snapshot gave.
+type captured struct {
+	traces, spans int
+	bytes         int64
+	cpu           time.Duration
+}
+
+// snapshot reads the flight recorder and stores what it tells of some traces. It
+// keeps one processor busy for some 0.3 µs an event.
+func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.TraceID]time.Time) (got captured, err error) {
+	begun := time.Now()
+	r, w := io.Pipe()
+	wrote := make(chan int64, 1)
+	go func() {
+		n, err := f.WriteTo(w)
+		w.CloseWithError(err)
+		wrote <- n
+	}()
+	found := map[trace.TraceID]bool{}
+	var batch spanstore.UsageBatch
+	_, err = exectrace.Analyze(r, func(id trace.TraceID) bool { _, ok := slow[id]; return ok }, func(s *exectrace.Span) error {
+		found[s.Trace] = true
+		got.spans++
+		batch.Spans = append(batch.Spans, exactUsage(s))
+		if len(batch.Spans) == 256 {
+			defer func() { batch.Spans = nil }()
+			return x.p.put(batch)
+		}
+		return nil
+	})
+	_, _ = io.Copy(io.Discard, r) // let the writer end, whatever stopped the reader
+	r.Close()
+	got.bytes, got.traces, got.cpu = <-wrote, len(found), time.Since(begun)
+	if len(batch.Spans) > 0 {
+		err = errors.Join(err, x.p.put(batch))
+	}
+	return got, err
+}
+
+// exactUsage is a span as the store takes it.
+func exactUsage(s *exectrace.Span) spanstore.Usage {
+	e := &spanstore.Exact{
+		Start: wall(s.Start), End: wall(s.End), Running: s.Running, Stolen: s.Stolen, StolenLow: s.StolenLow, StolenHigh: s.StolenHigh,
+		Goroutines: s.Goroutines, Segments: make([]spanstore.StateSegment, len(s.Segments)), Waits: make([]spanstore.Wait, len(s.Waits)),
+	}
+	for i, g := range s.Segments {
+		e.Segments[i] = spanstore.StateSegment{From: g.From, To: g.To, State: g.State.String(), Stolen: g.Stolen, Wait: g.Wait}
+	}
+	for i, w := range s.Waits {
+		e.Waits[i] = spanstore.Wait{State: w.State.String(), Total: w.Total, Count: w.Count, Stack: w.Stack, Waker: w.Waker, WakerSpan: w.WakerSpan}
+	}
+	return spanstore.Usage{TraceID: s.Trace, SpanID: s.ID, Exact: e}
+}
+
+// Capture takes a snapshot of what the process does now and stores the exact
+// states of the spans of a trace, as far as the flight recorder reaches back:
+// those that have ended and those in flight. It waits until that is done. It
+// fails when the exact level is off, with the reason, or when ctx ends first.
+func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
+	if p == nil || p.exact == nil {
+		return errors.New("capture: the exact level is off")
+	}
+	x := p.exact
+	x.mu.Lock()
+	if !x.stats.Armed {
+		defer x.mu.Unlock()
+		return fmt.Errorf("capture: the exact level is off: %s", x.stats.Why)
+	}
+	done := make(chan struct{})
+	x.asked = append(x.asked, done)
+	x.mu.Unlock()
+	x.want(id, time.Now(), true)
+	select {
+	case <-done:
+		return nil
+	case <-p.done:
+		return errors.New("capture: the profiler has stopped")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (x *exactLevel) figures() ExactStats {
+	if x == nil {
+		return ExactStats{Why: "it is switched off by Options.Exact"}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.stats
+}
+
+// eventRate tells how often goroutines are scheduled, from the runtime's
+// histogram of the times that they waited for it, which holds one in eight.
+type eventRate struct {
+	sample [2]metrics.Sample
+	count  uint64
+	at     time.Time
+}
+
+func newEventRate() *eventRate {
+	r := &eventRate{}
+	r.sample[0].Name, r.sample[1].Name = "/sched/latencies:seconds", "/sched/goroutines:goroutines"
+	r.read(time.Now())
+	return r
+}
+
+func (r *eventRate) read(now time.Time) (events float64, goroutines int) {
+	metrics.Read(r.sample[:])
+	var count uint64
+	if v := r.sample[0].Value; v.Kind() == metrics.KindFloat64Histogram {
+		for _, n := range v.Float64Histogram().Counts {
+			count += n
+		}
+	}
+	if v := r.sample[1].Value; v.Kind() == metrics.KindUint64 {
+		goroutines = int(v.Uint64())
+	}
+	if d := now.Sub(r.at).Seconds(); d > 0 && count >= r.count {
+		events = 8 * float64(count-r.count) / d
+	}
+	r.count, r.at = count, now
+	return events, goroutines
+}

@@ -1,0 +1,154 @@
+package profiler_test
+
+import (
+	"context"
+	"runtime/trace"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/profiler"
+	"github.com/spanclock/spanclock/profiler/stall"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// armed waits until the flight recorder runs.
+func (s *service) armed(t testing.TB) {
+	t.Helper()
+	for range 200 {
+		x := s.prof.Stats().Exact
+		if x.Armed {
+			return
+		}
+		if strings.Contains(x.Why, "somebody else") {
+			t.Skipf("the flight recorder is not to be had: %s", x.Why)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("the flight recorder does not run: %+v", s.prof.Stats().Exact)
+}
+
+// exact waits until the store has exact states of the span.
+func (s *service) exact(t testing.TB, span oteltrace.Span) *spanstore.Exact {
+	t.Helper()
+	for range 600 {
+		if tr, err := s.store.Trace(context.Background(), span.SpanContext().TraceID()); err == nil {
+			if e := tr.Usage[span.SpanContext().SpanID()].Exact; e != nil {
+				return e
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("no exact states of the span: %+v", s.prof.Stats().Exact)
+	return nil
+}
+
+// TestSlowRequestIsExact: of a slow request the store has what each of its spans
+// did, and the analysis says why.
+func TestSlowRequestIsExact(t *testing.T) {
+	s := newService(t, &profiler.Options{MinWindow: 100 * time.Millisecond, Slow: 20 * time.Millisecond})
+	s.armed(t)
+	var mu sync.Mutex
+	mu.Lock()
+	ctx, root := s.Start(context.Background(), "GET /pay")
+	_, child := s.Start(ctx, "charge")
+	go func() {
+		time.Sleep(40 * time.Millisecond)
+		mu.Unlock()
+	}()
+	mu.Lock()
+	child.End()
+	root.End()
+	_, quick := s.Start(context.Background(), "GET /quick")
+	quick.End()
+
+	e := s.exact(t, child)
+	var lock time.Duration
+	for _, g := range e.Segments {
+		if g.State == "lock" {
+			lock += g.To - g.From
+		}
+	}
+	if lock < 30*time.Millisecond {
+		t.Errorf("got %v waiting for a lock; want 40 ms: %+v", lock, e)
+	}
+	a := stall.Analyze(s.trace(t, root))
+	if len(a.Findings) == 0 || a.Findings[0].Kind != stall.LockWait || !strings.Contains(a.Findings[0].Text, "TestSlowRequestIsExact") {
+		t.Errorf("got %+v; want the lock, and where", a.Findings)
+	}
+	if e := s.trace(t, quick).Usage[quick.SpanContext().SpanID()].Exact; e != nil {
+		t.Errorf("a quick request: got %+v; want none", e)
+	}
+	x := s.prof.Stats().Exact
+	if x.Slow != 1 || x.Captured != 1 || x.Missed != 0 || x.Snapshots < 1 || x.Spans != 2 || x.LastBytes == 0 {
+		t.Errorf("got %+v; want one slow request, captured, with two spans", x)
+	}
+}
+
+// TestCapture: what is asked for is there when Capture returns, spans in flight
+// included.
+func TestCapture(t *testing.T) {
+	s := newService(t, quick)
+	s.armed(t)
+	_, root := s.Start(context.Background(), "GET /slow")
+	time.Sleep(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := s.prof.Capture(ctx, root.SpanContext().TraceID()); err != nil {
+		t.Fatal(err)
+	}
+	root.End()
+	if e := s.usage(t, root).Exact; e == nil || len(e.Segments) == 0 {
+		t.Errorf("got %+v; want what it did until it was asked for", e)
+	}
+}
+
+// TestExactAmongOthers: a trace that the program takes itself, and a flight
+// recorder of its own, work; ours says why it waits.
+func TestExactAmongOthers(t *testing.T) {
+	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+	if err := f.Start(); err != nil {
+		t.Skip(err)
+	}
+	s := newService(t, quick)
+	for range 100 {
+		if strings.Contains(s.prof.Stats().Exact.Why, "somebody else") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if x := s.prof.Stats().Exact; x.Armed || !strings.Contains(x.Why, "somebody else") {
+		t.Errorf("beside another flight recorder: got %+v", x)
+	}
+	if err := s.prof.Capture(context.Background(), oteltrace.TraceID{1}); err == nil || !strings.Contains(err.Error(), "somebody else") {
+		t.Errorf("Capture: got %v; want the reason", err)
+	}
+	f.Stop()
+	var out strings.Builder
+	if err := trace.Start(&out); err != nil {
+		t.Fatal(err)
+	}
+	_, span := s.Start(context.Background(), "GET /traced")
+	span.End()
+	trace.Stop()
+	if out.Len() == 0 {
+		t.Error("the program's own trace is empty")
+	}
+}
+
+// TestExactOff: nothing runs, and the reason is told.
+func TestExactOff(t *testing.T) {
+	s := newService(t, &profiler.Options{Exact: profiler.ExactOff})
+	if x := s.prof.Stats().Exact; x.Armed || !strings.Contains(x.Why, "Options.Exact") {
+		t.Errorf("got %+v", x)
+	}
+	if err := s.prof.Capture(context.Background(), oteltrace.TraceID{1}); err == nil {
+		t.Error("Capture: got no error")
+	}
+	if err := (*profiler.Profiler)(nil).Capture(context.Background(), oteltrace.TraceID{1}); err == nil {
+		t.Error("Capture of nil: got no error")
+	}
+}

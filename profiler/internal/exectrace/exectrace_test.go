@@ -1,0 +1,400 @@
+package exectrace
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"runtime/trace"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	oteltrace "go.opentelemetry.io/otel/trace"
+)
+
+// take runs f while a trace is taken, with the threads' clocks in it.
+func take(t testing.TB, f func()) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := trace.Start(&buf); err != nil {
+		t.Skipf("another trace is being taken: %v", err)
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		var c ThreadClock
+		defer c.Close()
+		tick := time.NewTicker(ReadEvery)
+		defer tick.Stop()
+		for {
+			c.Log()
+			select {
+			case <-tick.C:
+			case <-stop:
+				c.Log()
+				return
+			}
+		}
+	}()
+	f()
+	close(stop)
+	<-done
+	trace.Stop()
+	return buf.Bytes()
+}
+
+var tid = oteltrace.TraceID{7}
+
+func id(n int) oteltrace.SpanID { return oteltrace.SpanID{byte(n >> 8), byte(n), 1} }
+
+// spanOf runs f as a span.
+func spanOf(n int, f func()) {
+	LogStart(tid, id(n))
+	defer LogEnd(tid, id(n))
+	f()
+}
+
+func analyze(t testing.TB, b []byte) (map[oteltrace.SpanID]*Span, Coverage) {
+	t.Helper()
+	got := map[oteltrace.SpanID]*Span{}
+	c, err := Analyze(bytes.NewReader(b), nil, func(s *Span) error {
+		if got[s.ID] != nil {
+			t.Errorf("span %s came twice", s.ID)
+		}
+		got[s.ID] = s
+		check(t, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got, c
+}
+
+// check asserts what is true of every span.
+func check(t testing.TB, s *Span) {
+	t.Helper()
+	at, wall := time.Duration(0), s.End.Sub(s.Start)
+	waits := make([]time.Duration, len(s.Waits))
+	for i, g := range s.Segments {
+		if g.From < at || g.To <= g.From || g.To > wall || g.State == None || g.Stolen < 0 || g.Stolen > g.To-g.From || g.State != CPU && g.Stolen != 0 {
+			t.Errorf("span %s: segment %d of %v is %+v, after %v", s.ID, i, wall, g, at)
+		}
+		if at = g.To; g.Wait >= 0 {
+			waits[g.Wait] += g.To - g.From
+		}
+	}
+	for i, w := range s.Waits {
+		if w.Total != waits[i] || i > 0 && w.Total > s.Waits[i-1].Total {
+			t.Errorf("span %s: wait %d is %v; its segments %v", s.ID, i, w.Total, waits[i])
+		}
+	}
+	if s.Stolen > s.Running || s.StolenLow < 0 || s.StolenLow > s.Stolen || s.StolenHigh < s.Stolen || s.StolenHigh > s.Running {
+		t.Errorf("span %s: %v stolen of %v", s.ID, s.Stolen, s.Running)
+	}
+}
+
+func in(s *Span, st State) (sum time.Duration) {
+	for _, g := range s.Segments {
+		if g.State == st {
+			sum += g.To - g.From
+		}
+	}
+	return sum
+}
+
+func has(s *Span, st State, fn string) *Wait {
+	for i := range s.Waits {
+		w := &s.Waits[i]
+		for _, f := range w.Stack {
+			if w.State == st && strings.Contains(f.Func, fn) {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+//go:noinline
+func burn(d time.Duration) {
+	var x [32]byte
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for range 100 {
+			x = sha256.Sum256(x[:])
+		}
+	}
+}
+
+// TestStates stages each state: it has the greater part of its span, and its
+// stack names the place.
+func TestStates(t *testing.T) {
+	const d = 30 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var mu sync.Mutex
+	later := func(f func()) { go func() { time.Sleep(d); f() }() }
+	tests := []struct {
+		state State
+		stack string
+		run   func()
+	}{
+		{CPU, "", func() { burn(d) }},
+		{Sleep, "time.Sleep", func() { time.Sleep(d) }},
+		{Lock, "sync.(*Mutex).Lock", func() { mu.Lock(); later(mu.Unlock); mu.Lock(); mu.Unlock() }},
+		{Lock, "sync.(*WaitGroup).Wait", func() { var wg sync.WaitGroup; wg.Add(1); later(wg.Done); wg.Wait() }},
+		{Chan, "chanrecv", func() { c := make(chan int); later(func() { close(c) }); <-c }},
+		{Chan, "chansend", func() { c := make(chan int); later(func() { <-c }); c <- 1 }},
+		{Select, "selectgo", func() {
+			c := make(chan int)
+			later(func() { close(c) })
+			select {
+			case <-c:
+			case <-context.Background().Done():
+			case <-time.After(time.Hour):
+			}
+		}},
+		{Net, "net.(*conn).Read", func() {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			s, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			later(func() { s.Close() })
+			c.Read(make([]byte, 1))
+		}},
+		{Syscall, "os.(*File).Read", func() {
+			r, w, err := blockingPipe()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer r.Close()
+			later(func() { w.Close() })
+			r.Read(make([]byte, 1))
+		}},
+	}
+	got, c := analyze(t, take(t, func() {
+		for i, tt := range tests {
+			spanOf(i, tt.run)
+		}
+	}))
+	if c.Spans != len(tests) || c.Unknown != 0 || c.Events == 0 {
+		t.Errorf("got %+v; want %d spans", c, len(tests))
+	}
+	for i, tt := range tests {
+		s := got[id(i)]
+		if s == nil {
+			t.Fatalf("no span for %v %s", tt.state, tt.stack)
+		}
+		if s.Clipped || s.Open {
+			t.Errorf("%v %s: clipped %v, open %v", tt.state, tt.stack, s.Clipped, s.Open)
+		}
+		wall := s.End.Sub(s.Start)
+		if in(s, tt.state) < wall/2 {
+			t.Errorf("%v %s: got %v of %v: %+v", tt.state, tt.stack, in(s, tt.state), wall, s.Segments)
+		}
+		if tt.stack == "" {
+			continue
+		}
+		w := has(s, tt.state, tt.stack)
+		if w == nil {
+			t.Errorf("%v: no wait in %s: %+v", tt.state, tt.stack, s.Waits)
+		} else if w.Total < wall/2 {
+			t.Errorf("%v in %s: got %v of %v", tt.state, tt.stack, w.Total, wall)
+		}
+	}
+}
+
+// TestSumsToWall: own time and what children on the goroutine cover fill a span.
+func TestSumsToWall(t *testing.T) {
+	got, _ := analyze(t, take(t, func() {
+		spanOf(1, func() {
+			burn(5 * time.Millisecond)
+			spanOf(2, func() { time.Sleep(10 * time.Millisecond) })
+			spanOf(3, func() { burn(10 * time.Millisecond) })
+			time.Sleep(5 * time.Millisecond)
+		})
+	}))
+	all := func(s *Span) (sum time.Duration) {
+		for _, g := range s.Segments {
+			sum += g.To - g.From
+		}
+		return sum
+	}
+	root, a, b := got[id(1)], got[id(2)], got[id(3)]
+	if root == nil || a == nil || b == nil {
+		t.Fatal("spans are missing")
+	}
+	for _, s := range []*Span{a, b} {
+		if w := s.End.Sub(s.Start); all(s) != w {
+			t.Errorf("span %s: got %v of %v", s.ID, all(s), w)
+		}
+	}
+	if got, want := all(root), root.End.Sub(root.Start)-all(a)-all(b); got != want {
+		t.Errorf("the root's own: got %v; want %v", got, want)
+	}
+	if in(root, Sleep) > 2*root.End.Sub(root.Start)/3 || in(b, Sleep) != 0 {
+		t.Error("a child's sleep is the root's")
+	}
+}
+
+// TestHelpers: goroutines started inside a span work for it until they start a
+// span of their own; while the span waits for them it is in their state.
+func TestHelpers(t *testing.T) {
+	got, _ := analyze(t, take(t, func() {
+		spanOf(1, func() {
+			var wg sync.WaitGroup
+			wg.Go(func() { burn(40 * time.Millisecond) })
+			wg.Go(func() { spanOf(2, func() { time.Sleep(20 * time.Millisecond) }) })
+			wg.Wait()
+		})
+	}))
+	s := got[id(1)]
+	wall := s.End.Sub(s.Start)
+	if in(s, CPU)+in(s, Runnable) < wall/2 {
+		t.Errorf("got %v on CPU of %v: %+v", in(s, CPU), wall, s.Segments)
+	}
+	if s.Running < 20*time.Millisecond || s.Goroutines != 3 {
+		t.Errorf("got %v running in %d goroutines; want 40 ms in 3", s.Running, s.Goroutines)
+	}
+	if o := got[id(2)]; in(o, Sleep) < 15*time.Millisecond || o.Running > 15*time.Millisecond {
+		t.Errorf("the other span: got %+v", o)
+	}
+}
+
+// TestEnds: spans end on other goroutines, never, out of order, or after the
+// goroutine that they began on.
+func TestEnds(t *testing.T) {
+	got, c := analyze(t, take(t, func() {
+		LogStart(tid, id(1))
+		LogStart(tid, id(2))
+		LogEnd(tid, id(1)) // the parent first
+		time.Sleep(5 * time.Millisecond)
+		LogEnd(tid, id(2))
+		LogStart(tid, id(3))
+		LogStart(tid, id(3))
+		done := make(chan struct{})
+		go func() { LogEnd(tid, id(3)); close(done) }()
+		<-done
+		gone := make(chan struct{})
+		go func() { LogStart(tid, id(4)); close(gone) }()
+		<-gone
+		time.Sleep(5 * time.Millisecond)
+		LogEnd(tid, id(4))
+		LogStart(tid, id(5))
+	}))
+	for n := 1; n <= 5; n++ {
+		if s := got[id(n)]; s == nil {
+			t.Errorf("span %d is missing", n)
+		} else if s.Open != (n == 5) {
+			t.Errorf("span %d: open %v", n, s.Open)
+		}
+	}
+	if in(got[id(2)], Sleep) < 4*time.Millisecond {
+		t.Errorf("the child goes on when its parent has ended: %+v", got[id(2)].Segments)
+	}
+	if c.Spans != 5 {
+		t.Errorf("got %d spans; want 5", c.Spans)
+	}
+}
+
+// TestBeforeTheTrace: of a span that began before, the rest is there.
+func TestBeforeTheTrace(t *testing.T) {
+	begun, taking, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		close(begun)
+		<-taking
+		time.Sleep(20 * time.Millisecond)
+		LogEnd(tid, id(7)) // began before
+	}()
+	<-begun
+	time.Sleep(time.Millisecond)
+	got, _ := analyze(t, take(t, func() { close(taking); <-ended }))
+	s := got[id(7)]
+	if s == nil || !s.Clipped {
+		t.Fatalf("got %+v; want a clipped span", s)
+	}
+	if in(s, Sleep) < 15*time.Millisecond {
+		t.Errorf("got %+v; want it asleep", s.Segments)
+	}
+}
+
+func TestGCAssist(t *testing.T) {
+	var keep [][]*[64]byte
+	b := take(t, func() {
+		spanOf(1, func() {
+			for range 40 {
+				list := make([]*[64]byte, 20_000)
+				for i := range list {
+					list[i] = new([64]byte)
+				}
+				keep = append(keep, list)
+			}
+		})
+	})
+	runtime.KeepAlive(keep)
+	got, _ := analyze(t, b)
+	s := got[id(1)]
+	if in(s, GCAssist)+in(s, STW)+in(s, CPU)+in(s, Runnable) == 0 {
+		t.Errorf("got %+v", s.Segments)
+	}
+	t.Logf("%v of %v marking, %v stopped", in(s, GCAssist), s.End.Sub(s.Start), in(s, STW))
+}
+
+// TestDamaged: a trace that is cut off or damaged is an error or an end, never a
+// panic, and what came before is handed out.
+func TestDamaged(t *testing.T) {
+	b := take(t, func() {
+		for i := range 50 {
+			spanOf(i, func() { time.Sleep(100 * time.Microsecond) })
+		}
+	})
+	try := func(what string, b []byte) {
+		n := 0
+		_, err := Analyze(bytes.NewReader(b), nil, func(s *Span) error { n++; check(t, s); return nil })
+		if err != nil && !strings.Contains(err.Error(), "execution trace") {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	for n := 0; n < len(b); n += 1 + len(b)/97 {
+		try(fmt.Sprintf("cut off at %d", n), b[:n])
+		bad := bytes.Clone(b)
+		bad[n] ^= 0x55
+		try(fmt.Sprintf("byte %d changed", n), bad)
+	}
+	newer := append([]byte("go 9.99 trace\x00\x00\x00"), b[16:]...)
+	var newerErr *NewerError
+	if _, err := Analyze(bytes.NewReader(newer), nil, func(*Span) error { return nil }); !errors.As(err, &newerErr) {
+		t.Errorf("a trace of a version to come: got %v; want a NewerError", err)
+	}
+	if _, err := Analyze(bytes.NewReader(b), nil, func(*Span) error { return io.ErrClosedPipe }); err == nil {
+		t.Error("an error of the caller's is lost")
+	}
+}
+
+// blockingPipe returns a pipe that is read with a blocking system call.
+func blockingPipe() (r, w *os.File, err error) {
+	r, w, err = os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Fd() // out of the poller
+	return r, w, nil
+}
