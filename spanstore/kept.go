@@ -143,6 +143,22 @@ func (k *keeper) read(info *blockInfo) *block.Spans {
 	return nil
 }
 
+// lend returns a block whose spans are copied at once, in memory that is used
+// again; nil when it cannot be read.
+func (k *keeper) lend(info *blockInfo) *block.Spans {
+	f := &k.r.lender
+	data, err := info.seg.readInto(info.seq, f.Buf)
+	if err == nil {
+		f.Buf = data
+		var b *block.Spans
+		if b, err = f.Lend(data, k.s.codec); err == nil {
+			return b
+		}
+	}
+	k.s.report("keep", fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
+	return nil
+}
+
 // shortlist returns that of a block, nil when it cannot be read.
 func (k *keeper) shortlist(info *blockInfo) *shortlist {
 	if info.short != nil {

@@ -27,6 +27,7 @@ type keptWriter struct {
 	span  *keptSpan // the one that is being copied
 
 	resources map[resourceKey]*resource.Resource
+	last      [2]*resource.Resource // that was asked for last, and what was answered
 }
 
 // newKeptWriter returns a writer with the ring's encoders.
@@ -62,7 +63,7 @@ func (w *keptWriter) move(info *blockInfo, list *shortlist) bool {
 // take copies a block's spans of the traces that there is a reason for, and
 // reports whether it could read them all.
 func (w *keptWriter) take(info *blockInfo, whys map[uint32]byte) bool {
-	b := w.k.read(info)
+	b := w.k.lend(info)
 	if b == nil {
 		return false
 	}
@@ -166,12 +167,17 @@ func (w *keptWriter) resource(r *resource.Resource) *resource.Resource {
 	if r == nil {
 		return nil
 	}
-	key := resourceKey{r.Equivalent(), r.SchemaURL()}
-	if same, ok := w.resources[key]; ok {
-		return same
+	if r == w.last[0] {
+		return w.last[1]
 	}
-	w.resources[key] = r
-	return r
+	key := resourceKey{r.Equivalent(), r.SchemaURL()}
+	same, ok := w.resources[key]
+	if !ok {
+		same = r
+		w.resources[key] = r
+	}
+	w.last = [2]*resource.Resource{r, same}
+	return same
 }
 
 // keptSpan is a stored span as the encoder takes it.

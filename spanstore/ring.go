@@ -36,6 +36,7 @@ type ring struct {
 	pinsSaved uint64
 	indexed   int64             // what the active segment's part of the index takes
 	copiers   [2]*block.Encoder // for kept traces; made when first needed
+	lender    block.Finder      // what they copy from
 }
 
 // sealedSegment is a segment that is no longer written, and since when.

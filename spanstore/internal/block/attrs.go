@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 )
@@ -264,6 +265,11 @@ type cursor struct {
 	skipped []uint32 // items passed since the last read, by shape
 	at      []uint32 // the next value of each column
 	keys    []string // of the columns, once they are asked for
+
+	// reuse says that the caller copies an item's attributes before it reads the
+	// next, so that kvs may have both.
+	reuse bool
+	kvs   []attribute.KeyValue
 }
 
 func (a *attrs) cursor() cursor {
@@ -296,17 +302,26 @@ func (c *cursor) read(i int) []attribute.KeyValue {
 	if uint64(s) >= uint64(len(a.shapes)) || len(a.shapes[s]) == 0 {
 		return nil
 	}
-	kvs := make([]attribute.KeyValue, len(a.shapes[s]))
+	kvs := c.room(len(a.shapes[s]))
 	for k, col := range a.shapes[s] {
 		v := a.values[col].at(int(c.at[col]))
 		c.at[col]++
 		key := a.keys[col]
 		if c.keys[col] == "" {
-			c.keys[col] = a.strs.own(int64(key.key))
+			c.keys[col] = a.strs.key(int64(key.key))
 		}
 		kvs[k] = attribute.KeyValue{Key: attribute.Key(c.keys[col]), Value: a.value(key.typ, v)}
 	}
 	return kvs
+}
+
+// room returns memory for n attributes.
+func (c *cursor) room(n int) []attribute.KeyValue {
+	if !c.reuse {
+		return make([]attribute.KeyValue, n)
+	}
+	c.kvs = slices.Grow(c.kvs[:0], n)[:n]
+	return c.kvs
 }
 
 // skip counts the items before i by their shapes. Mostly a shape is one byte.

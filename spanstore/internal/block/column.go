@@ -15,7 +15,7 @@ type columns = *columnTable
 type columnTable [maxColumn + 1][]byte
 
 // maxColumn is the highest id of a column. Higher ones are a later version's.
-const maxColumn = 95
+const maxColumn = colSignalValues + MaxSignals - 1
 
 var noColumns = new(columnTable)
 
@@ -177,6 +177,9 @@ type stringTable struct {
 	// borrowed says that the text is in memory that will be used again: what is
 	// handed out must be a copy.
 	borrowed bool
+
+	// lent says that whoever it is handed out to copies it at once.
+	lent bool
 }
 
 // parseStrings reads a table in place, into memory that is used again. The
@@ -212,6 +215,14 @@ func (t *stringTable) at(i int64) string {
 
 // own returns string i, to be kept.
 func (t *stringTable) own(i int64) string {
+	if t.borrowed && !t.lent {
+		return strings.Clone(t.at(i))
+	}
+	return t.at(i)
+}
+
+// key returns string i, to be kept even by those who copy all else.
+func (t *stringTable) key(i int64) string {
 	if t.borrowed {
 		return strings.Clone(t.at(i))
 	}

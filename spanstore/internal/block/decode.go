@@ -79,7 +79,22 @@ func (f *Finder) Open(b []byte, c *Codec, id trace.TraceID) (*Spans, error) {
 	if err := s.readCore(); err != nil {
 		return nil, err
 	}
-	s.strs.borrowed = true
+	s.strs.borrowed, s.strs.lent = true, false
+	return s, nil
+}
+
+// Lend checks and unpacks the whole block b, for a caller who copies what it wants
+// at once: of what the result's Reader returns, texts and the attributes of a span
+// are valid until the next Seek, all else until the next Open or Lend.
+func (f *Finder) Lend(b []byte, c *Codec) (*Spans, error) {
+	s := &f.s
+	if err := s.openIDs(b, c); err != nil {
+		return nil, err
+	}
+	if err := s.readCore(); err != nil {
+		return nil, err
+	}
+	s.strs.borrowed, s.strs.lent = true, true
 	return s, nil
 }
 
@@ -343,7 +358,9 @@ func (s *Spans) Reader() (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{s: s, d: d, spans: d.spanAttrs.cursor(), events: d.eventAttrs.cursor(), links: d.linkAttrs.cursor()}, nil
+	r := &Reader{s: s, d: d, spans: d.spanAttrs.cursor(), events: d.eventAttrs.cursor(), links: d.linkAttrs.cursor()}
+	r.spans.reuse = s.strs.lent
+	return r, nil
 }
 
 // Seek moves to span i, which must lie after those read before.
