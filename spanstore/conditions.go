@@ -75,6 +75,7 @@ const (
 	ofRoot
 	ofEntry
 	ofCPU
+	ofStall
 	ofLate
 	ofTraceDuration
 	ofTraceErrors
@@ -84,7 +85,7 @@ const (
 
 var reserved = map[string]subject{
 	"service": ofService, "name": ofName, "event": ofEvent, "kind": ofKind, "status": ofStatus,
-	"duration": ofDuration, "root": ofRoot, "entry": ofEntry, "cpu": ofCPU, "late": ofLate,
+	"duration": ofDuration, "root": ofRoot, "entry": ofEntry, "cpu": ofCPU, "stall": ofStall, "late": ofLate,
 	"trace.duration": ofTraceDuration, "trace.errors": ofTraceErrors, "trace.spans": ofTraceSpans, "trace.cpu": ofTraceCPU,
 }
 
@@ -97,7 +98,7 @@ type term struct {
 	set   uint64    // of kind and status: the values that are accepted, as bits
 	want  bool      // of root and entry
 	least int64     // of figures, in nanoseconds or a count
-	share float64   // of cpu and trace.cpu as a share of wall time; negative when least is meant
+	share float64   // of cpu, stall and trace.cpu as a share of wall time; negative when least is meant
 }
 
 // part names the part of a condition that is wrong.
@@ -186,9 +187,6 @@ func parseField(field string) (of subject, key string, bad *fault) {
 	if field == fieldFrom || field == fieldTo || field == fieldOrder {
 		return 0, "", wrong(fieldPart, "%s is no condition but a field of Query; an attribute of that name is span.%s", field, field)
 	}
-	if field == "stall" {
-		return 0, "", wrong(fieldPart, "how long a span waited the store does not know; cpu<10%% finds spans that hardly ran, span.stall an attribute of that name")
-	}
 	for prefix, of := range map[string]subject{"span.": ofSpanAttr, "resource.": ofResourceAttr, "event.": ofEventAttr} {
 		if key, ok := strings.CutPrefix(field, prefix); ok {
 			if key == "" {
@@ -229,7 +227,7 @@ func compileWord(c Condition, words []string) (set uint64, bad *fault) {
 
 // compileFigure reads a comparison with a duration, a share or a count.
 func (t *term) compileFigure(c Condition) *fault {
-	isCPU := t.of == ofCPU || t.of == ofTraceCPU
+	isCPU := t.of == ofCPU || t.of == ofStall || t.of == ofTraceCPU
 	switch c.Op {
 	case OpMore, OpAtLeast, OpLess, OpAtMost:
 	case OpEqual, OpNotEqual:
@@ -301,7 +299,7 @@ func (o Op) holds(c int) bool {
 func (t *term) aboutTrace() bool { return t.of >= ofTraceDuration }
 
 // aboutUsage reports whether t needs what the profiler measured.
-func (t *term) aboutUsage() bool { return t.of == ofCPU || t.of == ofLate }
+func (t *term) aboutUsage() bool { return t.of == ofCPU || t.of == ofStall || t.of == ofLate }
 
 // valueTest tests a text or an attribute's value.
 type valueTest struct {

@@ -132,7 +132,7 @@ func (m *model) selects(q spanstore.Query, mt modelTrace, spans []tracetest.Span
 	}
 	return slices.ContainsFunc(spans, func(s tracetest.SpanStub) bool {
 		return (q.Service == "" || q.Service == modelService(s)) && (q.Name == "" || q.Name == s.Name) &&
-			!slices.ContainsFunc(ofSpan, func(c spanstore.Condition) bool { return !m.holds(c, s) })
+			!slices.ContainsFunc(ofSpan, func(c spanstore.Condition) bool { return !m.holds(c, s, spans) })
 	})
 }
 
@@ -144,7 +144,7 @@ func modelService(s tracetest.SpanStub) string {
 	return v.AsString()
 }
 
-func (m *model) holds(c spanstore.Condition, s tracetest.SpanStub) bool {
+func (m *model) holds(c spanstore.Condition, s tracetest.SpanStub, of []tracetest.SpanStub) bool {
 	var resource []attribute.KeyValue
 	if s.Resource != nil {
 		resource = s.Resource.Attributes()
@@ -173,6 +173,9 @@ func (m *model) holds(c spanstore.Condition, s tracetest.SpanStub) bool {
 		return compareText(c.Op, fmt.Sprint(m.usage[s.SpanContext.SpanID()].LateSamples), c.Value)
 	case key == "cpu":
 		return m.cpuHolds(c, m.usage[s.SpanContext.SpanID()].CPU, modelWall(s.StartTime, s.EndTime), s.StartTime, s.EndTime)
+	case key == "stall":
+		return m.usageHolds(c, max(0, modelSelf(s, of)-m.usage[s.SpanContext.SpanID()].CPU), modelWall(s.StartTime, s.EndTime), s.StartTime, s.EndTime,
+			c.Op == spanstore.OpMore || c.Op == spanstore.OpAtLeast)
 	case key == "event":
 		if c.Op == spanstore.OpHas || c.Op == spanstore.OpHasNot {
 			return (len(s.Events) > 0) == (c.Op == spanstore.OpHas)
@@ -198,8 +201,41 @@ func (m *model) holds(c spanstore.Condition, s tracetest.SpanStub) bool {
 	}
 }
 
+// modelSelf is the time of a span in which no child that it awaited ran, found
+// by looking at each moment at which a child starts or ends.
+func modelSelf(s tracetest.SpanStub, of []tracetest.SpanStub) (self time.Duration) {
+	if s.SpanKind == trace.SpanKindClient || s.SpanKind == trace.SpanKindProducer || modelWall(s.StartTime, s.EndTime) == 0 {
+		return 0
+	}
+	var children []tracetest.SpanStub
+	cuts := []time.Time{s.StartTime, s.EndTime}
+	for _, c := range of {
+		if c.Parent.SpanID() == s.SpanContext.SpanID() && !c.EndTime.After(s.EndTime) {
+			children = append(children, c)
+			cuts = append(cuts, c.StartTime, c.EndTime)
+		}
+	}
+	slices.SortFunc(cuts, time.Time.Compare)
+	for i := 1; i < len(cuts); i++ {
+		from, to := cuts[i-1], cuts[i]
+		if from.Before(s.StartTime) || to.After(s.EndTime) {
+			continue
+		}
+		if !slices.ContainsFunc(children, func(c tracetest.SpanStub) bool { return !c.StartTime.After(from) && !c.EndTime.Before(to) }) {
+			self += to.Sub(from)
+		}
+	}
+	return self
+}
+
 func (m *model) cpuHolds(c spanstore.Condition, cpu, wall time.Duration, from, to time.Time) bool {
-	if c.Op == spanstore.OpLess || c.Op == spanstore.OpAtMost {
+	return m.usageHolds(c, cpu, wall, from, to, c.Op == spanstore.OpLess || c.Op == spanstore.OpAtMost)
+}
+
+// usageHolds compares a figure that must be covered by profiles where more
+// samples could make the comparison fail.
+func (m *model) usageHolds(c spanstore.Condition, cpu, wall time.Duration, from, to time.Time, covered bool) bool {
+	if covered {
 		if !slices.ContainsFunc(m.windows, func(w spanstore.Window) bool {
 			return !w.Start.After(from) && !w.End.Before(to) && !to.Before(from)
 		}) {
@@ -423,7 +459,7 @@ func randomCondition(g *spangen.Gen, s tracetest.SpanStub) spanstore.Condition {
 	case 10:
 		return spanstore.Condition{Field: pick("trace.errors", "trace.spans"), Op: compare(append(figure, spanstore.OpEqual, spanstore.OpNotEqual)...), Value: pick("0", "1", "2")}
 	case 11:
-		return spanstore.Condition{Field: pick("cpu", "trace.cpu"), Op: compare(figure...), Value: pick("0s", "10ms", "30ms", "5%", "50%")}
+		return spanstore.Condition{Field: pick("cpu", "stall", "trace.cpu"), Op: compare(figure...), Value: pick("0s", "10ms", "30ms", "5%", "50%")}
 	case 12:
 		return spanstore.Condition{Field: "late", Op: compare(append(figure, spanstore.OpEqual)...), Value: pick("0", "1", "2")}
 	}

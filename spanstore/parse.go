@@ -66,6 +66,7 @@ const (
 //	root         it has no parent
 //	entry        it is the first span in its service: a root, or its parent is remote
 //	cpu          > >= < <= a duration, or a share of the span's wall time, such as 10%
+//	stall        the same; its wall time without its CPU time and what child spans cover
 //	late         > >= < <= = != how many CPU samples fell on it after it had ended
 //	span.KEY     the attribute KEY of the span
 //	resource.KEY that of its resource
@@ -93,8 +94,11 @@ const (
 //
 // cpu is the CPU time of the span itself, without its children, as CPU samples
 // tell. < and <= hold only for spans that CPU profiles cover from start to end:
-// a span that nobody looked at did not use little. How long a span waited, and
-// what for, the store does not know.
+// a span that nobody looked at did not use little. stall is what is then left of
+// its wall time: no child span that ended in it was running, and neither did it
+// compute. > and >= hold only for spans that CPU profiles cover. Of client and
+// producer spans there is none: they wait for their peer. Whether a span with a
+// stall waited, for what, or ran on goroutines of its own, this does not tell.
 //
 // An error is a *QueryError, which points at the column.
 func ParseQuery(text string) (Query, error) {

@@ -161,6 +161,7 @@ type spanRef struct {
 	trace      trace.TraceID
 	span       trace.SpanID
 	start, end int64
+	self       int64 // the wall time that no child span covers; set when it is asked for
 }
 
 // search asks the conditions of the blocks at some places.
@@ -178,6 +179,7 @@ func (sc *scan) search(places []int) {
 		b := &sc.blocks[p]
 		b.searched = true
 		if len(sc.cs.usage) > 0 {
+			sc.wholeSelfTimes(spans[i])
 			sc.usage.filter(sc.cs.usage, b, spans[i])
 		}
 	}
@@ -240,6 +242,9 @@ func (sc *scan) searchBlock(m *matcher, scanner *block.Scanner, b *scanBlock) (r
 	if spans := m.match(c); spans != nil {
 		if len(sc.cs.usage) > 0 {
 			refs = spanRefs(c, spans)
+			if sc.cs.asksStall() {
+				sc.selfTimes(c, spans, refs)
+			}
 		} else {
 			b.takeHits(c, spans)
 		}
@@ -284,7 +289,7 @@ func spanRefs(c *block.Columns, spans []bool) (refs []spanRef) {
 	starts, ends := c.Times()
 	for i, t := range c.Traces(nil) {
 		if spans[i] {
-			refs = append(refs, spanRef{ids.Trace(t), ids.Span(i), starts[i], ends[i]})
+			refs = append(refs, spanRef{trace: ids.Trace(t), span: ids.Span(i), start: starts[i], end: ends[i]})
 		}
 	}
 	return refs

@@ -37,7 +37,8 @@ type usageRecord struct {
 // measured is what is known of a span or a trace.
 type measured struct {
 	cpu, late int64
-	covered   bool // CPU profiles cover it from start to end
+	covered   bool  // CPU profiles cover it from start to end
+	stall     int64 // the wall time that neither CPU nor child spans explain
 }
 
 // meets reports whether t, one of CPU time or late samples, holds.
@@ -47,17 +48,22 @@ func (t *term) meetsUsage(u measured, start, end int64) bool {
 	}
 	// More samples could only add: what was not looked at may still be too much,
 	// but never little.
-	if !u.covered && (t.op == OpLess || t.op == OpAtMost) {
+	// Of the stall they could only take away.
+	v, grows := u.cpu, t.op == OpMore || t.op == OpAtLeast
+	if t.of == ofStall {
+		v, grows = u.stall, !grows
+	}
+	if !u.covered && !grows {
 		return false
 	}
 	if t.share < 0 {
-		return t.meets(u.cpu)
+		return t.meets(v)
 	}
 	w := wall(start, end)
 	if w == 0 {
 		return false
 	}
-	return t.op.holds(cmp.Compare(float64(u.cpu)/float64(w), t.share))
+	return t.op.holds(cmp.Compare(float64(v)/float64(w), t.share))
 }
 
 // filter keeps those spans whose usage meets the terms, as hits of the block.
@@ -81,6 +87,7 @@ func (l *usageLookup) filter(terms []term, b *scanBlock, spans []spanRef) {
 		for _, t := range tables {
 			u.cpu, u.late = t.add(u.cpu, u.late, s)
 		}
+		u.stall = max(0, s.self-u.cpu)
 		if !slices.ContainsFunc(terms, func(t term) bool { return !t.meetsUsage(u, s.start, s.end) }) {
 			seen[s.trace] = true
 			b.addHit(s.trace)

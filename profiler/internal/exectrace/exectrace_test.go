@@ -150,7 +150,7 @@ func TestStates(t *testing.T) {
 	}{
 		{CPU, "", func() { burn(d) }},
 		{Sleep, "time.Sleep", func() { time.Sleep(d) }},
-		{Lock, "sync.(*Mutex).Lock", func() { mu.Lock(); later(mu.Unlock); mu.Lock(); mu.Unlock() }},
+		{Lock, "sync.(*Mutex).Lock", func() { mu.Lock(); later(mu.Unlock); mu.Lock(); defer mu.Unlock() }},
 		{Lock, "sync.(*WaitGroup).Wait", func() { var wg sync.WaitGroup; wg.Add(1); later(wg.Done); wg.Wait() }},
 		{Chan, "chanrecv", func() { c := make(chan int); later(func() { close(c) }); <-c }},
 		{Chan, "chansend", func() { c := make(chan int); later(func() { <-c }); c <- 1 }},

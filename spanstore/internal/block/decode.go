@@ -265,6 +265,9 @@ func (s *Spans) RemoteParent(i int) bool { return s.cols[colFlags].at(i)&flagPar
 // Name returns the name of span i.
 func (s *Spans) Name(i int) string { return s.strs.own(s.cols[colName].at(i)) }
 
+// Kind returns the kind of span i.
+func (s *Spans) Kind(i int) trace.SpanKind { return trace.SpanKind(s.cols[colKind].at(i)) }
+
 // Failed reports whether the status of span i is Error.
 func (s *Spans) Failed(i int) bool { return codes.Code(s.cols[colStatus].at(i)) == codes.Error }
 
