@@ -32,8 +32,13 @@ func (r *ring) load() error {
 	if err := r.salvageAll(); err != nil {
 		return errors.Join(err, r.close())
 	}
-	// MaxBytes may be less than it was, and files set aside count too.
-	if err := r.makeRoom(fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
+	// MaxBytes may be less than it was, and files set aside count too. Room for
+	// another segment is made when one is begun, and not while somebody waits.
+	active := int64(0)
+	if r.active != nil {
+		active = r.active.size()
+	}
+	if err := r.makeRoom(active, fmt.Sprintf("the ring was opened with a budget of %s", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return errors.Join(err, r.close())
 	}
 	// Copies that were too old for the former process are in their segments still.
@@ -122,7 +127,7 @@ func (r *ring) readSegment(num uint64, newest bool) (f foundSegment) {
 		if f.contents, err = readContents(path); err != nil {
 			return err
 		}
-		f.written = newest && f.file.Size() <= r.s.layout.segmentMax
+		f.written = newest && f.file.Size() <= r.s.layout.segmentMost()
 		f.seg, err = openSegment(path, num, r.s.layout.segmentMost(), f.written)
 		return err
 	})

@@ -197,7 +197,7 @@ func (r *ring) rotate() error {
 	if err := r.salvageAll(); err != nil {
 		return err
 	}
-	if err := r.makeRoom(fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
+	if err := r.makeRoom(r.s.layout.segmentMax, fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
 		return err
 	}
 	seg, err := r.create(r.next)
@@ -228,10 +228,9 @@ func (r *ring) limit() int64 { return min(r.s.layout.segmentMost(), r.budget()-r
 // budget is what all segments together may take.
 func (r *ring) budget() int64 { return r.s.layout.segmentMax * int64(r.s.layout.segments) }
 
-// makeRoom evicts until a whole segment fits into the budget beside the sealed
-// ones.
-func (r *ring) makeRoom(why string) error {
-	for r.sealedBytes()+r.s.layout.segmentMax > r.budget() {
+// makeRoom evicts until need fits into the budget beside the sealed segments.
+func (r *ring) makeRoom(need int64, why string) error {
+	for r.sealedBytes()+need > r.budget() {
 		if r.removeDamaged() {
 			continue
 		}
