@@ -47,10 +47,12 @@ type Options struct {
 	// Budget is the most CPU time that the profiler and the store may use in the
 	// background, as a share of what the process may use (GOMAXPROCS); default
 	// 0.01. Above it the profiler does less, see Level. 1 lets it always run.
+	// Reading execution traces of slow requests may take as much again: they are
+	// read so seldom that it does not take more.
 	Budget float64
 
 	// Exact says whether execution traces are taken of slow requests; the default
-	// is that they are, while the process does not do too much for it.
+	// is that they are not.
 	Exact Exact
 
 	// Slow is how long a local root must take to be slow. Zero finds out for each
