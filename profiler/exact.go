@@ -74,6 +74,8 @@ type exactLevel struct {
 	// starved of CPU just now, and what is slow is worth a look.
 	armed, alarmed atomic.Bool
 
+	arming sync.Mutex // held while the flight recorder starts or stops
+
 	mu     sync.Mutex // guards the rest
 	flight *runtimetrace.FlightRecorder
 	slow   map[trace.TraceID]time.Time // that wait for a snapshot, and when each started
@@ -182,10 +184,13 @@ func (x *exactLevel) readClocks() {
 		case <-t.C:
 		}
 		if !x.armed.Load() {
+			c.Close() // and gives its files back
 			continue
 		}
-		if live, ended := x.p.spans.traffic(); live > 0 || ended != last {
-			last = ended
+		// What runs in between is read with the next: a span that hangs, or that
+		// nobody ends, must not cost a reading each time.
+		if live, ended := x.p.spans.traffic(); uint64(live)+ended != last {
+			last = uint64(live) + ended
 			c.Log()
 		}
 	}
@@ -199,6 +204,10 @@ func (x *exactLevel) decide(events float64, goroutines int) {
 	x.mu.Unlock()
 	why := tooMuch(events, goroutines)
 	switch {
+	case x.p.isPaused():
+		if armed {
+			x.disarm(holePaused, 0)
+		}
 	case armed && why != "":
 		x.disarm(why, exactRetry)
 	case armed && x.p.resting():
@@ -206,6 +215,12 @@ func (x *exactLevel) decide(events float64, goroutines int) {
 	case !armed && due && why == "" && !x.p.resting():
 		x.arm()
 	}
+}
+
+func (p *Profiler) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
 }
 
 // tooMuch says why the flight recorder must not run; "" when it may.
@@ -220,6 +235,11 @@ func tooMuch(events float64, goroutines int) string {
 }
 
 func (x *exactLevel) arm() {
+	x.arming.Lock()
+	defer x.arming.Unlock()
+	if x.p.isPaused() {
+		return
+	}
 	f := runtimetrace.NewFlightRecorder(runtimetrace.FlightRecorderConfig{MinAge: exactWindow, MaxBytes: exactBytes})
 	err := f.Start()
 	x.mu.Lock()
@@ -233,8 +253,17 @@ func (x *exactLevel) arm() {
 	x.armed.Store(true)
 }
 
+// pause frees the flight recorder for somebody else, now.
+func (x *exactLevel) pause() {
+	if x != nil && x.armed.Load() {
+		x.disarm(holePaused, 0)
+	}
+}
+
 // disarm stops the flight recorder, and leaves it off for a while.
 func (x *exactLevel) disarm(why string, off time.Duration) {
+	x.arming.Lock()
+	defer x.arming.Unlock()
 	x.armed.Store(false)
 	x.mu.Lock()
 	f := x.flight
