@@ -198,6 +198,7 @@ func (x *exactLevel) readClocks() {
 
 // decide arms or disarms by what the process does.
 func (x *exactLevel) decide(events float64, goroutines int) {
+	x.alarmed.Store(x.p.series.starved.Load())
 	x.mu.Lock()
 	x.stats.Events = events
 	armed, due := x.stats.Armed, !time.Now().Before(x.after)
