@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
@@ -60,6 +61,9 @@ const (
 	// meanwhile are in the next one, as far back as the flight recorder reaches.
 	exactPause = 2 * time.Second
 
+	// askedPause is the least time before a snapshot that somebody asks for.
+	askedPause = time.Second
+
 	// maxSlow bounds the slow requests that wait for a snapshot.
 	maxSlow = 512
 )
@@ -74,13 +78,18 @@ type exactLevel struct {
 	// starved of CPU just now, and what is slow is worth a look.
 	armed, alarmed atomic.Bool
 
+	// marks counts the traces in marked.
+	marks atomic.Int32
+
 	arming sync.Mutex // held while the flight recorder starts or stops
 
 	mu     sync.Mutex // guards the rest
 	flight *runtimetrace.FlightRecorder
 	slow   map[trace.TraceID]time.Time // that wait for a snapshot, and when each started
-	after  time.Time                   // when the next snapshot may be taken
+	last   time.Time                   // when the last snapshot was over
+	after  time.Time                   // when the next may be taken
 	asked  []chan struct{}             // closed when what waits is done
+	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
 	stats  ExactStats
 }
 
@@ -116,6 +125,10 @@ func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	wall := s.EndTime().Sub(s.StartTime())
+	if x.marks.Load() > 0 && x.unmark(s.SpanContext().TraceID()) {
+		x.want(s.SpanContext().TraceID(), s.StartTime(), true)
+		return
+	}
 	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.alarmed.Load())
 	if !slow && s.Status().Code != codes.Error || !x.armed.Load() {
 		return
@@ -135,16 +148,24 @@ func (x *exactLevel) want(id trace.TraceID, start time.Time, now bool) {
 		}
 		x.slow[id] = start
 	}
-	if now {
-		x.after = time.Time{}
+	if soon := x.last.Add(askedPause); now && soon.Before(x.after) {
+		x.after = soon
 	}
-	due := !time.Now().Before(x.after)
+	wait := time.Until(x.after)
 	x.mu.Unlock()
-	if due {
-		select {
-		case x.wake <- struct{}{}:
-		default:
-		}
+	switch {
+	case wait <= 0:
+		x.rouse()
+	case now:
+		time.AfterFunc(wait, x.rouse)
+	}
+}
+
+// rouse makes run look whether a snapshot is due.
+func (x *exactLevel) rouse() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -318,7 +339,8 @@ func (x *exactLevel) snapshotIfDue() {
 	// What reading costs follows from what the process does; the pause makes it
 	// the budget, of which the sampled level has one of the same size.
 	share := x.p.opts.Budget * float64(runtime.GOMAXPROCS(0))
-	x.after = time.Now().Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
+	x.last = time.Now()
+	x.after = x.last.Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
 	for _, c := range asked {
 		close(c)
 	}
@@ -407,6 +429,46 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// CaptureAtEnd takes the exact states of a trace that is under way as soon as a
+// local root of it has ended, however long that took. It reports false when the
+// exact level is off, or too many are asked for already.
+func (p *Profiler) CaptureAtEnd(id trace.TraceID) bool {
+	if p == nil || p.exact == nil || !id.IsValid() {
+		return false
+	}
+	x := p.exact
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.stats.Armed {
+		return false
+	}
+	now := time.Now()
+	maps.DeleteFunc(x.marked, func(_ trace.TraceID, since time.Time) bool { return now.Sub(since) > markFor })
+	if x.marked == nil {
+		x.marked = map[trace.TraceID]time.Time{}
+	}
+	if len(x.marked) < maxSlow {
+		x.marked[id] = now
+	}
+	_, ok := x.marked[id]
+	x.marks.Store(int32(len(x.marked)))
+	return ok
+}
+
+// markFor is how long a trace may take that CaptureAtEnd was told of. What began
+// before the flight recorder reaches back is not in it anyway.
+const markFor = time.Minute
+
+// unmark reports whether the trace was marked, and is not any more.
+func (x *exactLevel) unmark(id trace.TraceID) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	_, ok := x.marked[id]
+	delete(x.marked, id)
+	x.marks.Store(int32(len(x.marked)))
+	return ok
 }
 
 func (x *exactLevel) figures() ExactStats {
