@@ -179,6 +179,9 @@ func (r *ring) index(blocks []encodedBlock) {
 	for _, b := range blocks {
 		b.info.seg = r.active
 		r.indexed += b.info.memory()
+		if was := s.infoOf(b.info.seq); was != nil && was.seg == r.active {
+			r.indexed -= was.memory() // its shorter self, which makes way for it
+		}
 		s.addInfo(b.info)
 	}
 }
@@ -198,6 +201,9 @@ func (r *ring) rotate() error {
 		return err
 	}
 	if err := r.makeRoom(r.s.layout.segmentMax, fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
+		return err
+	}
+	if err := r.fitCount(1); err != nil {
 		return err
 	}
 	seg, err := r.create(r.next)
@@ -238,6 +244,21 @@ func (r *ring) makeRoom(need int64, why string) error {
 			return fmt.Errorf("nothing is left to evict below a budget of %d bytes", r.budget())
 		}
 		if err := r.evict(why, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countFactor is how many times as many segments as the budget is divided into
+// there may be: each takes a descriptor and a memory map, however little
+// is in it.
+const countFactor = 4
+
+// fitCount evicts until there are not too many segments, with more that begin.
+func (r *ring) fitCount(more int) error {
+	for most := countFactor * r.s.layout.segments; len(r.sealed) > 0 && len(r.sealed)+more > most; {
+		if err := r.evict(fmt.Sprintf("there were more than %d segments", most), true); err != nil {
 			return err
 		}
 	}
@@ -366,7 +387,11 @@ func (r *ring) tidy(now time.Time) {
 	if err := r.salvageAll(); err != nil {
 		r.s.report("salvage", err)
 	}
-	if err := r.expire(now); err != nil {
+	begun := 0
+	if r.active != nil {
+		begun = 1
+	}
+	if err := errors.Join(r.fitCount(begun), r.expire(now)); err != nil {
 		r.s.report("evict", err)
 	}
 }
