@@ -188,7 +188,7 @@ func (s *Store) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	spans = s.redacted(spans)
 	var late <-chan time.Time
 	for {
-		rest, err := s.fill(spans)
+		rest, err := s.accept(spans)
 		if err != nil {
 			s.counts.droppedClosed.Add(int64(len(rest)))
 			return err
@@ -209,11 +209,26 @@ func (s *Store) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	}
 }
 
+// accept is fill for what comes from outside, which ends when Close begins: else
+// Close would wait for more and more.
+func (s *Store) accept(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return spans, ErrClosed
+	}
+	return s.fillLocked(spans)
+}
+
 // fill adds spans to the open block, and to the next, until as many blocks wait
 // for the disk as may. It returns those that found no room.
 func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.fillLocked(spans)
+}
+
+func (s *Store) fillLocked(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
 	if s.closed {
 		return spans, ErrClosed
 	}
@@ -306,8 +321,9 @@ func (s *Store) Flush(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	for {
-		all := s.takeQueued()
+	for ended := s.queue.ended(); ; {
+		s.takeQueued()
+		all := s.queue.moved() >= ended // whatever has come since
 		if err := s.flushOnce(ctx); err != nil || all {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/spanclock/spanclock/spanstore/internal/spangen"
 )
@@ -134,4 +136,148 @@ func (q *spanQueue) away() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.spans) == 0 && q.taken > 0
+}
+
+// slowSegment is one of a disk on which each commit waits until it is let go.
+type slowSegment struct {
+	*memSegment
+	next chan struct{}
+}
+
+func (s slowSegment) commit(c *commit) error {
+	<-s.next
+	return s.memSegment.commit(c)
+}
+
+// slowDown has the store write to a slowSegment. Before each commit, during is
+// called by another goroutine until the returned function is.
+func slowDown(t *testing.T, s *Store, during func()) (stop func()) {
+	t.Helper()
+	next, quit, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	betweenCommits(t, s, func() error {
+		if err := s.ring.rotate(); err != nil {
+			return err
+		}
+		s.ring.active = slowSegment{s.ring.active.(*memSegment), next}
+		return nil
+	})
+	go func() {
+		defer close(ended)
+		for {
+			during()
+			select {
+			case next <- struct{}{}:
+			case <-quit:
+				close(next)
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}
+
+// load fills blocks until as many wait as may, each time it is called: there never
+// are fewer than a commit takes.
+func load(s *Store) func() {
+	span := single(spangen.New(3)).Snapshot()
+	spans := make([]sdktrace.ReadOnlySpan, blockSpans)
+	for i := range spans {
+		spans[i] = span
+	}
+	return func() {
+		for {
+			if rest, err := s.accept(spans); len(rest) > 0 || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// While more comes than a slow disk takes, Flush, the writer's own work and Check
+// have their turn, and Close ends.
+func TestSlowDiskUnderLoad(t *testing.T) {
+	s, err := Open("", &Options{MaxBytes: 4 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := spangen.New(1)
+	var rounds atomic.Int64
+	more := load(s)
+	stop := slowDown(t, s, func() { more(); rounds.Add(1) })
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, c := range []struct {
+		what string
+		do   func() error
+	}{
+		{"flush", func() error { return s.Flush(ctx) }},
+		{"the writer's own work", func() error { return s.between(ctx, func() {}) }},
+	} {
+		before := rounds.Load()
+		for rounds.Load() < before+3 {
+			time.Sleep(time.Millisecond)
+		}
+		before = rounds.Load()
+		if err := c.do(); err != nil {
+			t.Fatalf("%s does not end under load: %v", c.what, err)
+		}
+		// It is chosen among three that wait, so a few rounds may pass.
+		if n := rounds.Load() - before; n > 100 {
+			t.Errorf("%s took %d commits", c.what, n)
+		}
+	}
+	for waited := rounds.Load() + 3; rounds.Load() < waited; {
+		time.Sleep(time.Millisecond)
+	}
+	last := single(g)
+	s.queue.push(last.Snapshot(), &s.counts)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st := s.Stats()
+	if st.Durable != st.Accepted || st.Dropped() > 0 {
+		t.Errorf("what was accepted before Close is not durable: %+v", st)
+	}
+}
+
+// Close refuses what comes while it waits for the disk, and makes durable what
+// came before, queued or not.
+func TestCloseRefusesBeforeItWaits(t *testing.T) {
+	s, err := Open("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	goOn := hang(t, s)
+	defer goOn()
+	span := single(spangen.New(1))
+	for range blockSpans + 10 {
+		s.queue.push(span.Snapshot(), &s.counts)
+	}
+	s.takeQueued()
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := s.accept(nil); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("Close waits and lets more in")
+		}
+	}
+	if err := s.ExportSpans(context.Background(), tracetest.SpanStubs{span}.Snapshots()); err != ErrClosed {
+		t.Errorf("export during Close: got %v; want ErrClosed", err)
+	}
+	select {
+	case err := <-closed:
+		t.Fatalf("Close did not wait: %v", err)
+	default:
+	}
+	goOn()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Durable != blockSpans+10 || st.DroppedClosed != 1 || st.Dropped() != 1 {
+		t.Errorf("not all that came before Close is durable: %+v", st)
+	}
 }

@@ -67,7 +67,8 @@ type Store struct {
 	keptTraces int    // distinct ones, as of the last change
 	keptSum    uint64 // of the numbers of the blocks that they are in
 	sizes      ringSizes
-	closed     bool
+	closing    bool          // Close has begun: only what is queued still comes in
+	closed     bool          // nothing comes in any more
 	room       chan struct{} // closed and replaced when the writer took a block
 	failed     error         // why the last commit failed; nil when it did not
 
@@ -208,6 +209,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.queue.close()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	for !s.takeQueued() {
 		// As long as the disk works, what is queued is still to come.
 		if err := s.flushOnce(context.Background()); err != nil {

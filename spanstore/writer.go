@@ -95,9 +95,14 @@ func (s *Store) writeLast() {
 	s.counts.droppedDisk.Add(int64(lost))
 }
 
-// writeOut commits what waits, and with all the unfinished block as it stands.
+// writeOut commits what waits, and with all the unfinished block as it stands. It
+// ends with what waited when it began: on a slow disk under load there always is
+// more, and whoever waits for the writer has his turn in between.
 func (s *Store) writeOut(all bool) error {
 	s.tellUnreported()
+	s.mu.Lock()
+	left := len(s.full) + 1 // the open block may be full by the time
+	s.mu.Unlock()
 	for {
 		b := s.nextBatch(all)
 		if b.empty() {
@@ -111,6 +116,10 @@ func (s *Store) writeOut(all bool) error {
 		}
 		s.passed("write")
 		if len(b.full) < commitBlocks {
+			return nil
+		}
+		if left -= len(b.full); left <= 0 {
+			s.wakeWriter()
 			return nil
 		}
 	}
