@@ -191,9 +191,7 @@ func (r *ring) rotate() error {
 	if r.active != nil {
 		// A segment that could not be opened again stays in the ring: tidy tries
 		// once more.
-		if err := r.active.seal(); err != nil {
-			r.s.report("seal", err)
-		}
+		r.s.tell("seal", r.active.seal())
 		r.sealed = append(r.sealed, sealedSegment{r.active, time.Now()})
 		r.active = nil
 	}
@@ -366,6 +364,7 @@ func (s *Store) olderThan(b *blockInfo) *blockInfo {
 // more, and those that are too old are evicted.
 func (r *ring) tidy(now time.Time) {
 	defer r.publish()
+	var closed error
 	r.sealed = slices.DeleteFunc(r.sealed, func(seg sealedSegment) bool {
 		b, ok := seg.segment.(*boltSegment)
 		switch {
@@ -375,25 +374,20 @@ func (r *ring) tidy(now time.Time) {
 			r.setAside(b, errDamaged)
 			return true
 		}
-		if err := b.reopen(); err != nil {
-			r.s.report("reopen", err)
-		}
+		closed = errors.Join(closed, b.reopen())
 		return false
 	})
+	r.s.tell("reopen", closed)
 	if b, ok := r.active.(*boltSegment); ok && b.broken.Load() {
 		r.setAside(b, errDamaged)
 		r.active = nil
 	}
-	if err := r.salvageAll(); err != nil {
-		r.s.report("salvage", err)
-	}
+	r.s.tell("salvage", r.salvageAll())
 	begun := 0
 	if r.active != nil {
 		begun = 1
 	}
-	if err := errors.Join(r.fitCount(begun), r.expire(now)); err != nil {
-		r.s.report("evict", err)
-	}
+	r.s.tell("evict", errors.Join(r.fitCount(begun), r.expire(now)))
 }
 
 // share is how long one segment, and the block that is open, may gather spans

@@ -261,6 +261,15 @@ func (s *Store) passed(kind string) {
 	s.reportMu.Unlock()
 }
 
+// tell reports err, or with none that trouble of this kind has passed.
+func (s *Store) tell(kind string, err error) {
+	if err != nil {
+		s.report(kind, err)
+	} else {
+		s.passed(kind)
+	}
+}
+
 func (s *Store) name() string {
 	if s.dir == "" {
 		return "in memory"

@@ -99,7 +99,7 @@ func (s *Store) writeLast() {
 // ends with what waited when it began: on a slow disk under load there always is
 // more, and whoever waits for the writer has his turn in between.
 func (s *Store) writeOut(all bool) error {
-	s.tellUnreported()
+	broken := s.tellUnreported()
 	s.mu.Lock()
 	left := len(s.full) + 1 // the open block may be full by the time
 	s.mu.Unlock()
@@ -115,6 +115,10 @@ func (s *Store) writeOut(all bool) error {
 			return err
 		}
 		s.passed("write")
+		if !broken && len(b.lost) == 0 && (len(b.full) > 0 || b.unfinished != nil) {
+			s.passed("encode")
+			s.passed("block")
+		}
 		if len(b.full) < commitBlocks {
 			return nil
 		}
@@ -135,8 +139,8 @@ func (s *Store) closeLarge() {
 }
 
 // tellUnreported reports what went wrong under s.mu, where no code of others may
-// run.
-func (s *Store) tellUnreported() {
+// run, if anything did.
+func (s *Store) tellUnreported() (did bool) {
 	s.mu.Lock()
 	err := s.unreported
 	s.unreported = nil
@@ -144,6 +148,7 @@ func (s *Store) tellUnreported() {
 	if err != nil {
 		s.report("encode", err)
 	}
+	return err != nil
 }
 
 func (s *Store) nextBatch(all bool) *batch {
@@ -219,6 +224,9 @@ func (s *Store) settle(b *batch, err error) {
 			s.counts.droppedBroken.Add(int64(b.of.enc.Len() - b.of.committed))
 			s.open = s.newPending(block.NewEncoder(s.layout.limits))
 		}
+	}
+	if s.mayWait() {
+		s.passed("slow")
 	}
 	close(s.room)
 	s.room = make(chan struct{})
