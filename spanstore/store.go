@@ -202,8 +202,9 @@ func (s *Store) Dir() string {
 }
 
 // Close makes what was accepted durable, stops the store and frees its
-// directory. Spans that come later are counted as dropped. It waits for the
-// disk, however long that takes. Closing twice is harmless.
+// directory. Spans that come once it has begun are refused, and counted as
+// dropped. It waits for the disk, however long that takes. Closing twice is
+// harmless.
 func (s *Store) Close() error {
 	if s == nil {
 		return nil
