@@ -63,6 +63,7 @@ type profilerJSON struct {
 	State   string `json:"state"`
 
 	Governor *governorJSON `json:"governor,omitempty"`
+	Exact    *exactJSON    `json:"exact,omitempty"`
 }
 
 // serveList answers the list of traces. The page asks for the list itself.
@@ -105,7 +106,7 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 	list := listJSON{
 		Traces:   make([]summaryJSON, len(p.Traces)),
 		Cursor:   p.Cursor,
-		Profiler: profilerJSON{st.Running, st.State, newGovernor(h.opts.Profiler, st)},
+		Profiler: profilerJSON{st.Running, st.State, newGovernor(h.opts.Profiler, st), newExact(h.opts.Profiler, st)},
 		Store:    h.health(),
 		Problems: append([]string{}, p.Problems...),
 	}

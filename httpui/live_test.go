@@ -46,6 +46,9 @@ func TestWhoLooksGetsTheRunningWindow(t *testing.T) {
 	}
 	line := decode(t, ask(h, "/t/?format=json"))
 	p := line["profiler"].(map[string]any)
+	if x, ok := p["exact"].(map[string]any); !ok || x["missed"] != 0.0 {
+		t.Errorf("got %v; want the figures of the execution traces", p["exact"])
+	}
 	if g, ok := p["governor"].(map[string]any); p["running"] != true || !ok || g["level"] != "full" || g["budget"] != 0.01 {
 		t.Errorf("the list: got profiler %v; want it running, at the full level of a budget of 0.01", p)
 	}

@@ -64,3 +64,24 @@ func newGovernor(p *profiler.Profiler, st profiler.Stats) *governorJSON {
 	g := st.Governor
 	return &governorJSON{g.Level.String(), g.Why, formatTime(g.Since), g.Budget, g.Cost, int64(g.ProfilerCPU), int64(g.StoreCPU)}
 }
+
+// exactJSON is what the execution traces of slow requests gave.
+type exactJSON struct {
+	Armed     bool    `json:"armed"`
+	Why       string  `json:"why"`
+	Slow      int64   `json:"slow"`
+	Captured  int64   `json:"captured"`
+	Missed    int64   `json:"missed"`
+	Snapshots int64   `json:"snapshots"`
+	LastBytes int64   `json:"last_bytes"`
+	LastCPUNS int64   `json:"last_cpu_ns"`
+	Events    float64 `json:"events_per_second"`
+}
+
+func newExact(p *profiler.Profiler, st profiler.Stats) *exactJSON {
+	if p == nil {
+		return nil
+	}
+	x := st.Exact
+	return &exactJSON{x.Armed, x.Why, x.Slow, x.Captured, x.Missed, x.Snapshots, x.LastBytes, int64(x.LastCPU), x.Events}
+}

@@ -16,7 +16,8 @@ type tally struct {
 	// samples = labeled + late + unattributed + own + those without a label
 	samples, labeled, late, unattributed, own int64
 
-	store int64 // of own, those on the store's goroutines
+	// Of own, those on the store's goroutines, and on the exact level's.
+	store, exact int64
 
 	usage []spanstore.Usage
 	spans map[spanKey64]identity // all that the samples name
@@ -50,6 +51,9 @@ func attribute(prof *profile.Profile, identify func(map[spanKey64]identity), sca
 			case "":
 			case ownProfiler:
 				t.own += n
+			case ownExact:
+				t.own += n
+				t.exact += n
 			default:
 				t.own += n
 				t.store += n

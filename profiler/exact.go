@@ -25,20 +25,22 @@ import (
 type Exact int
 
 const (
+	// ExactOff never runs the flight recorder.
+	ExactOff Exact = iota
+
 	// ExactAuto keeps the flight recorder running while the process does not do
 	// too much for it, and takes a snapshot of requests that are slow for their
-	// route, or fail.
-	ExactAuto Exact = iota
-
-	// ExactOff never runs the flight recorder.
-	ExactOff
+	// route, or fail. While it runs each span costs the request about as much
+	// again as its label: the SDK itself then starts a task for it.
+	ExactAuto
 )
 
 const (
-	// window is how far the flight recorder should reach back. Its memory follows
+	// exactWindow is how far the flight recorder should reach back: further than
+	// snapshots mostly lie apart. Its memory follows
 	// from what the process does, 7 bytes an event: at 5,000 requests a second of
 	// five spans 3 MB a second.
-	exactWindow = 5 * time.Second
+	exactWindow = 8 * time.Second
 
 	// exactBytes is where it should let go of older seconds. It is a hint: under
 	// heavy load twelve times as much was measured.
@@ -71,6 +73,8 @@ type exactLevel struct {
 	// armed says that the flight recorder runs; alarmed that the process is
 	// starved of CPU just now, and what is slow is worth a look.
 	armed, alarmed atomic.Bool
+
+	arming sync.Mutex // held while the flight recorder starts or stops
 
 	mu     sync.Mutex // guards the rest
 	flight *runtimetrace.FlightRecorder
@@ -148,7 +152,7 @@ func (x *exactLevel) want(id trace.TraceID, start time.Time, now bool) {
 func (x *exactLevel) run() {
 	defer x.p.rescue()
 	defer x.disarm("stopped", 0)
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownProfiler)))
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownExact)))
 	rate := newEventRate()
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -167,7 +171,7 @@ func (x *exactLevel) run() {
 // readClocks writes the threads' clocks into the trace while there is one.
 func (x *exactLevel) readClocks() {
 	defer x.p.rescue()
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownProfiler)))
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownExact)))
 	var c exectrace.ThreadClock
 	defer c.Close()
 	t := time.NewTicker(exectrace.ReadEvery)
@@ -180,10 +184,13 @@ func (x *exactLevel) readClocks() {
 		case <-t.C:
 		}
 		if !x.armed.Load() {
+			c.Close() // and gives its files back
 			continue
 		}
-		if live, ended := x.p.spans.traffic(); live > 0 || ended != last {
-			last = ended
+		// What runs in between is read with the next: a span that hangs, or that
+		// nobody ends, must not cost a reading each time.
+		if live, ended := x.p.spans.traffic(); uint64(live)+ended != last {
+			last = uint64(live) + ended
 			c.Log()
 		}
 	}
@@ -197,6 +204,10 @@ func (x *exactLevel) decide(events float64, goroutines int) {
 	x.mu.Unlock()
 	why := tooMuch(events, goroutines)
 	switch {
+	case x.p.isPaused():
+		if armed {
+			x.disarm(holePaused, 0)
+		}
 	case armed && why != "":
 		x.disarm(why, exactRetry)
 	case armed && x.p.resting():
@@ -204,6 +215,12 @@ func (x *exactLevel) decide(events float64, goroutines int) {
 	case !armed && due && why == "" && !x.p.resting():
 		x.arm()
 	}
+}
+
+func (p *Profiler) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
 }
 
 // tooMuch says why the flight recorder must not run; "" when it may.
@@ -218,6 +235,11 @@ func tooMuch(events float64, goroutines int) string {
 }
 
 func (x *exactLevel) arm() {
+	x.arming.Lock()
+	defer x.arming.Unlock()
+	if x.p.isPaused() {
+		return
+	}
 	f := runtimetrace.NewFlightRecorder(runtimetrace.FlightRecorderConfig{MinAge: exactWindow, MaxBytes: exactBytes})
 	err := f.Start()
 	x.mu.Lock()
@@ -231,8 +253,17 @@ func (x *exactLevel) arm() {
 	x.armed.Store(true)
 }
 
+// pause frees the flight recorder for somebody else, now.
+func (x *exactLevel) pause() {
+	if x != nil && x.armed.Load() {
+		x.disarm(holePaused, 0)
+	}
+}
+
 // disarm stops the flight recorder, and leaves it off for a while.
 func (x *exactLevel) disarm(why string, off time.Duration) {
+	x.arming.Lock()
+	defer x.arming.Unlock()
 	x.armed.Store(false)
 	x.mu.Lock()
 	f := x.flight
@@ -283,9 +314,9 @@ func (x *exactLevel) snapshotIfDue() {
 	x.stats.Spans += int64(got.spans)
 	x.stats.Snapshots++
 	x.stats.LastBytes, x.stats.LastCPU = got.bytes, got.cpu
-	// What reading costs follows from what the process does; the pause makes it a
-	// share of the budget.
-	share := x.p.opts.Budget / 2 * float64(runtime.GOMAXPROCS(0))
+	// What reading costs follows from what the process does; the pause makes it
+	// the budget, of which the sampled level has one of the same size.
+	share := x.p.opts.Budget * float64(runtime.GOMAXPROCS(0))
 	x.after = time.Now().Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
 	for _, c := range asked {
 		close(c)
@@ -303,7 +334,9 @@ type captured struct {
 // snapshot reads the flight recorder and stores what it tells of some traces. It
 // keeps one processor busy for some 0.3 µs an event.
 func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.TraceID]time.Time) (got captured, err error) {
-	begun := time.Now()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begun := threadCPU()
 	r, w := io.Pipe()
 	wrote := make(chan int64, 1)
 	go func() {
@@ -325,7 +358,7 @@ func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.Tra
 	})
 	_, _ = io.Copy(io.Discard, r) // let the writer end, whatever stopped the reader
 	r.Close()
-	got.bytes, got.traces, got.cpu = <-wrote, len(found), time.Since(begun)
+	got.bytes, got.traces, got.cpu = <-wrote, len(found), threadCPU()-begun
 	if len(batch.Spans) > 0 {
 		err = errors.Join(err, x.p.put(batch))
 	}
@@ -377,7 +410,7 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 
 func (x *exactLevel) figures() ExactStats {
 	if x == nil {
-		return ExactStats{Why: "it is switched off by Options.Exact"}
+		return ExactStats{Why: "Options.Exact does not ask for it"}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

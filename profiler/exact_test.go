@@ -15,6 +15,8 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
+var exactly = &profiler.Options{MinWindow: 100 * time.Millisecond, Exact: profiler.ExactAuto}
+
 // armed waits until the flight recorder runs.
 func (s *service) armed(t testing.TB) {
 	t.Helper()
@@ -49,14 +51,14 @@ func (s *service) exact(t testing.TB, span oteltrace.Span) *spanstore.Exact {
 // TestSlowRequestIsExact: of a slow request the store has what each of its spans
 // did, and the analysis says why.
 func TestSlowRequestIsExact(t *testing.T) {
-	s := newService(t, &profiler.Options{MinWindow: 100 * time.Millisecond, Slow: 20 * time.Millisecond})
+	s := newService(t, &profiler.Options{MinWindow: 100 * time.Millisecond, Exact: profiler.ExactAuto, Slow: 500 * time.Millisecond})
 	s.armed(t)
 	var mu sync.Mutex
 	mu.Lock()
 	ctx, root := s.Start(context.Background(), "GET /pay")
 	_, child := s.Start(ctx, "charge")
 	go func() {
-		time.Sleep(40 * time.Millisecond)
+		time.Sleep(600 * time.Millisecond)
 		mu.Unlock()
 	}()
 	mu.Lock()
@@ -72,8 +74,8 @@ func TestSlowRequestIsExact(t *testing.T) {
 			lock += g.To - g.From
 		}
 	}
-	if lock < 30*time.Millisecond {
-		t.Errorf("got %v waiting for a lock; want 40 ms: %+v", lock, e)
+	if lock < 300*time.Millisecond {
+		t.Errorf("got %v waiting for a lock; want 600 ms: %+v", lock, e)
 	}
 	a := stall.Analyze(s.trace(t, root))
 	if len(a.Findings) == 0 || a.Findings[0].Kind != stall.LockWait || !strings.Contains(a.Findings[0].Text, "TestSlowRequestIsExact") {
@@ -91,7 +93,7 @@ func TestSlowRequestIsExact(t *testing.T) {
 // TestCapture: what is asked for is there when Capture returns, spans in flight
 // included.
 func TestCapture(t *testing.T) {
-	s := newService(t, quick)
+	s := newService(t, exactly)
 	s.armed(t)
 	_, root := s.Start(context.Background(), "GET /slow")
 	time.Sleep(20 * time.Millisecond)
@@ -113,7 +115,7 @@ func TestExactAmongOthers(t *testing.T) {
 	if err := f.Start(); err != nil {
 		t.Skip(err)
 	}
-	s := newService(t, quick)
+	s := newService(t, exactly)
 	for range 100 {
 		if strings.Contains(s.prof.Stats().Exact.Why, "somebody else") {
 			break
@@ -141,7 +143,7 @@ func TestExactAmongOthers(t *testing.T) {
 
 // TestExactOff: nothing runs, and the reason is told.
 func TestExactOff(t *testing.T) {
-	s := newService(t, &profiler.Options{Exact: profiler.ExactOff})
+	s := newService(t, quick)
 	if x := s.prof.Stats().Exact; x.Armed || !strings.Contains(x.Why, "Options.Exact") {
 		t.Errorf("got %+v", x)
 	}
@@ -151,4 +153,21 @@ func TestExactOff(t *testing.T) {
 	if err := (*profiler.Profiler)(nil).Capture(context.Background(), oteltrace.TraceID{1}); err == nil {
 		t.Error("Capture of nil: got no error")
 	}
+}
+
+// TestPauseFreesTheFlightRecorder: the program's own works after Pause returns,
+// and ours comes back after Resume.
+func TestPauseFreesTheFlightRecorder(t *testing.T) {
+	s := newService(t, exactly)
+	for range 3 {
+		s.armed(t)
+		s.prof.Pause()
+		f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+		if err := f.Start(); err != nil {
+			t.Fatalf("in a pause: %v", err)
+		}
+		f.Stop()
+		s.prof.Resume()
+	}
+	s.armed(t)
 }

@@ -25,7 +25,11 @@ const spanKey = "span_id"
 const ownKey = "spanclock"
 
 // ownProfiler is its value on them; the store's goroutines have another.
-const ownProfiler = "profiler"
+// ownExact stands on those of the exact level, which has a budget of its own.
+const (
+	ownProfiler = "profiler"
+	ownExact    = "exact"
+)
 
 // labelPair and labelSet have the layout of runtime/pprof's own, which learnLabels
 // makes sure of before direct is set.

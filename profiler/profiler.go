@@ -47,10 +47,12 @@ type Options struct {
 	// Budget is the most CPU time that the profiler and the store may use in the
 	// background, as a share of what the process may use (GOMAXPROCS); default
 	// 0.01. Above it the profiler does less, see Level. 1 lets it always run.
+	// Reading execution traces of slow requests may take as much again: they are
+	// read so seldom that it does not take more.
 	Budget float64
 
 	// Exact says whether execution traces are taken of slow requests; the default
-	// is that they are, while the process does not do too much for it.
+	// is that they are not.
 	Exact Exact
 
 	// Slow is how long a local root must take to be slow. Zero finds out for each
@@ -262,8 +264,8 @@ func (p *Profiler) Stop() error {
 	return p.stopErr
 }
 
-// Pause frees the process's CPU profile for somebody else and returns when it
-// is free. Spans are labelled all the same, so that a profile taken meanwhile
+// Pause frees the process's CPU profile, and its flight recorder, for somebody
+// else and returns when they are free. Spans are labelled all the same, so that a profile taken meanwhile
 // has their ids. The pause is stored as a hole. One Resume ends it, however
 // often Pause was called.
 func (p *Profiler) Pause() {
@@ -274,6 +276,7 @@ func (p *Profiler) Pause() {
 	p.paused = true
 	p.mu.Unlock()
 	p.wake()
+	p.exact.pause()
 	_ = p.await(context.Background(), func() bool { return !p.holding || !p.paused })
 }
 

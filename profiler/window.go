@@ -295,7 +295,7 @@ func (s *sampler) finish(r *recording) (err error) {
 	p.count(t, w.End)
 	p.govern(glance{
 		length:   r.end.Sub(r.start),
-		profiler: time.Duration(t.own-t.store) * w.Period, store: time.Duration(t.store) * w.Period,
+		profiler: time.Duration(t.own-t.store-t.exact) * w.Period, store: time.Duration(t.store) * w.Period,
 	})
 	p.deliver(r.start, prof, t.spans)
 	return err

@@ -379,7 +379,7 @@ func TestDamaged(t *testing.T) {
 		bad[n] ^= 0x55
 		try(fmt.Sprintf("byte %d changed", n), bad)
 	}
-	newer := append([]byte("go 9.99 trace\x00\x00\x00"), b[16:]...)
+	newer := append([]byte("go 1.99 trace\x00\x00\x00"), b[16:]...)
 	var newerErr *NewerError
 	if _, err := Analyze(bytes.NewReader(newer), nil, func(*Span) error { return nil }); !errors.As(err, &newerErr) {
 		t.Errorf("a trace of a version to come: got %v; want a NewerError", err)
