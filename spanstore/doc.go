@@ -106,7 +106,9 @@
 // # Caveats
 //
 // One process at a time writes to a directory. Eviction removes a whole
-// segment, a 16th of the budget (an 8th below 32 MiB). A network file system is
+// segment, a 16th of the budget (an 8th below 32 MiB). Segments that were ended
+// early, by MaxAge or because their index had become large, are smaller; there are
+// four times as many at most, then the oldest goes. A network file system is
 // no place for a memory-mapped database.
 //
 // # On disk
@@ -117,6 +119,12 @@
 // set aside: it counts towards the budget and is the first to be evicted.
 // NNNNNNNN.salvage is a segment that is being rebuilt; Open removes one that a
 // kill left behind.
+//
+// A read copies a block out at once and holds nothing of the file after that;
+// eviction waits for the reads that are under way before it unlinks a segment. So
+// there are no bytes that are unlinked but still open, and none to count apart:
+// what the directory lists is all that the store takes of the disk. A process that
+// reads beside the writer has a file open for the length of a read, too.
 //
 // A segment is a bbolt database with pages of 4 KiB, in the byte order of the
 // machine that wrote it. All other integers are little endian, or varints as in

@@ -14,7 +14,7 @@ import (
 // evictions remembers which traces left the ring, as far back as its bound
 // allows. Each new segment starts with a copy, so it survives with the newest.
 type evictions struct {
-	max     int // fingerprints kept
+	max     int // fingerprints kept, an entry counting as entryPrints
 	entries []evictedSegment
 	since   time.Time // what left before is not known; zero: everything is
 }
@@ -25,14 +25,26 @@ type evictedSegment struct {
 	traces []uint32 // sorted
 }
 
+// entryPrints is how many fingerprints an entry counts as, beside its own: when,
+// why, and what the allocator rounds up take about 128 bytes.
+const entryPrints = 32
+
 func (l *evictions) add(e evictedSegment) {
-	if len(e.traces) > l.max {
-		e.traces, l.since = e.traces[:l.max], e.when
+	if room := l.max - entryPrints; len(e.traces) > room {
+		// What is cut off left after all that is known: nothing older counts.
+		e.traces = slices.Clone(e.traces[:max(room, 0)])
+		l.entries, l.since = []evictedSegment{e}, e.when
+		return
 	}
 	l.entries = append(l.entries, e)
+	l.trim()
+}
+
+// trim lets go of the oldest entries until the rest is within the bound.
+func (l *evictions) trim() {
 	total := 0
 	for i := len(l.entries) - 1; i >= 0; i-- {
-		if total += len(l.entries[i].traces); total > l.max {
+		if total += entryPrints + len(l.entries[i].traces); total > l.max {
 			l.since = l.entries[i].when
 			l.entries = slices.Delete(l.entries, 0, i+1)
 			return
@@ -88,6 +100,7 @@ func (l *evictions) decode(b []byte, now time.Time) {
 	if !l.parse(b) {
 		l.entries, l.since = nil, now
 	}
+	l.trim() // it may come from a larger store
 }
 
 // parse reads what encode wrote, and reports false when b is not that.

@@ -54,7 +54,9 @@ type spanQueue struct {
 	mu     sync.Mutex // guards the rest
 	spans  []sdktrace.ReadOnlySpan
 	spare  []sdktrace.ReadOnlySpan
-	most   int // spans that may wait
+	taken  int    // spans that are on their way to the columns, and may come back
+	pushed uint64 // spans that ever came in
+	most   int    // spans that may wait, those taken included
 	closed bool
 	wake   chan struct{}
 
@@ -73,12 +75,13 @@ func (q *spanQueue) push(span sdktrace.ReadOnlySpan, c *counters) {
 		q.mu.Unlock()
 		c.droppedClosed.Add(1)
 		return
-	case len(q.spans) >= q.most:
+	case q.waiting() >= q.most:
 		q.mu.Unlock()
 		c.droppedQueue.Add(1)
 		return
 	}
 	q.spans = append(q.spans, span)
+	q.pushed++
 	n := len(q.spans)
 	q.mu.Unlock()
 	if n%drainAt == 0 {
@@ -87,6 +90,30 @@ func (q *spanQueue) push(span sdktrace.ReadOnlySpan, c *counters) {
 		default:
 		}
 	}
+}
+
+// waiting is how many spans the queue answers for. q.mu is held.
+func (q *spanQueue) waiting() int { return len(q.spans) + q.taken }
+
+// len is waiting, for whoever does not hold q.mu.
+func (q *spanQueue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting()
+}
+
+// ended returns how many spans ever came in, and moved how many of them are in
+// the columns, or lost.
+func (q *spanQueue) ended() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pushed
+}
+
+func (q *spanQueue) moved() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pushed - uint64(q.waiting())
 }
 
 // close lets nothing more in.
@@ -119,7 +146,7 @@ func (s *Store) takeQueued() (all bool) {
 	defer q.taking.Unlock()
 	q.mu.Lock()
 	batch := q.spans
-	q.spans, q.spare = q.spare[:0], nil
+	q.spans, q.spare, q.taken = q.spare[:0], nil, len(batch)
 	q.mu.Unlock()
 	rest, err := s.fill(s.redacted(batch))
 	if err != nil {
@@ -128,6 +155,7 @@ func (s *Store) takeQueued() (all bool) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.taken = 0
 	if len(rest) > 0 {
 		q.spans = append(slices.Clone(rest), q.spans...)
 	}
@@ -160,7 +188,7 @@ func (s *Store) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	spans = s.redacted(spans)
 	var late <-chan time.Time
 	for {
-		rest, err := s.fill(spans)
+		rest, err := s.accept(spans)
 		if err != nil {
 			s.counts.droppedClosed.Add(int64(len(rest)))
 			return err
@@ -181,11 +209,26 @@ func (s *Store) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	}
 }
 
+// accept is fill for what comes from outside, which ends when Close begins: else
+// Close would wait for more and more.
+func (s *Store) accept(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return spans, ErrClosed
+	}
+	return s.fillLocked(spans)
+}
+
 // fill adds spans to the open block, and to the next, until as many blocks wait
 // for the disk as may. It returns those that found no room.
 func (s *Store) fill(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.fillLocked(spans)
+}
+
+func (s *Store) fillLocked(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadOnlySpan, err error) {
 	if s.closed {
 		return spans, ErrClosed
 	}
@@ -278,8 +321,9 @@ func (s *Store) Flush(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	for {
-		all := s.takeQueued()
+	for ended := s.queue.ended(); ; {
+		s.takeQueued()
+		all := s.queue.moved() >= ended // whatever has come since
 		if err := s.flushOnce(ctx); err != nil || all {
 			return err
 		}

@@ -127,10 +127,24 @@ func (s *Store) lists() *blockLists {
 	return s.listed
 }
 
+// infoOf returns the block of a number, nil when it is not in the index. s.mu is
+// held.
+func (s *Store) infoOf(seq uint64) *blockInfo {
+	if i, ok := s.position(seq); ok {
+		return s.infos[i]
+	}
+	return nil
+}
+
+// position is where in s.infos the block of a number is, or would be.
+func (s *Store) position(seq uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.infos, seq, func(b *blockInfo, seq uint64) int { return cmp.Compare(b.seq, seq) })
+}
+
 // addInfo keeps s.infos ordered by number, of each the version in the highest
 // segment. s.mu is held.
 func (s *Store) addInfo(info *blockInfo) {
-	i, found := slices.BinarySearchFunc(s.infos, info.seq, func(b *blockInfo, seq uint64) int { return cmp.Compare(b.seq, seq) })
+	i, found := s.position(info.seq)
 	if !found {
 		s.infos = slices.Insert(s.infos, i, info)
 		s.index.put(info)

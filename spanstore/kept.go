@@ -43,6 +43,9 @@ func (r *ring) rescue(seg segment) (out rescue) {
 	for guess := 1.2; guess < 10; guess *= 1.6 {
 		if out, times, ok := k.copy(k.choose(guess)); ok {
 			r.keptTimes = times
+			if !k.failed {
+				r.s.passed("keep")
+			}
 			return out
 		}
 	}
@@ -59,6 +62,7 @@ type keeper struct {
 	oldest int64     // what ended before is older than MaxAge
 	limit  int64     // bytes that may be kept
 	before intervals // when the traces ran that were kept of the segment before
+	failed bool      // something could not be read
 
 	lists  []*shortlist     // of infos; nil for one that cannot be read
 	at     map[uint32]int32 // position in list, by fingerprint
@@ -67,6 +71,12 @@ type keeper struct {
 	roots  []int // traces that came in by each route
 	spans  int64
 	bytes  int64
+}
+
+// trouble reports what cannot be kept.
+func (k *keeper) trouble(err error) {
+	k.failed = true
+	k.s.report("keep", err)
 }
 
 func (r *ring) newKeeper(seg segment) *keeper {
@@ -139,7 +149,7 @@ func (k *keeper) read(info *blockInfo) *block.Spans {
 			return b
 		}
 	}
-	k.s.report("keep", fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
+	k.trouble(fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
 	return nil
 }
 
@@ -155,7 +165,7 @@ func (k *keeper) lend(info *blockInfo) *block.Spans {
 			return b
 		}
 	}
-	k.s.report("keep", fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
+	k.trouble(fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
 	return nil
 }
 

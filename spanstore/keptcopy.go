@@ -45,7 +45,7 @@ func (r *ring) newKeptWriter(k *keeper) keptWriter {
 func (w *keptWriter) move(info *blockInfo, list *shortlist) bool {
 	data, err := info.seg.read(info.seq)
 	if err != nil {
-		w.k.s.report("keep", fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
+		w.k.trouble(fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
 		return false
 	}
 	moved := *info
@@ -69,7 +69,7 @@ func (w *keptWriter) take(info *blockInfo, whys map[uint32]byte) bool {
 	}
 	r, err := b.Reader()
 	if err != nil {
-		w.k.s.report("keep", fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
+		w.k.trouble(fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
 		return false
 	}
 	why := make([]byte, b.Traces())

@@ -16,12 +16,12 @@ func (k *keeper) copyUsage(w *keptWriter, times intervals, whys map[uint32]byte)
 	for _, info := range k.usage {
 		data, err := info.seg.read(info.seq)
 		if err != nil {
-			k.s.report("keep", fmt.Errorf("no usage is kept of block %d: %w", info.seq, err))
+			k.trouble(fmt.Errorf("no usage is kept of block %d: %w", info.seq, err))
 			continue
 		}
 		u, err := block.DecodeUsage(data, k.s.codec, true)
 		if err != nil {
-			k.s.report("keep", fmt.Errorf("no usage is kept of block %d: %w", info.seq, err))
+			k.trouble(fmt.Errorf("no usage is kept of block %d: %w", info.seq, err))
 			continue
 		}
 		for _, x := range u.Windows {

@@ -47,10 +47,7 @@ func (s *Store) heldMemory() int64 {
 
 // memory is all that is counted. s.mu is held.
 func (s *Store) memory() int64 {
-	s.queue.mu.Lock()
-	queued := int64(len(s.queue.spans))
-	s.queue.mu.Unlock()
-	return s.heldMemory() + queued*queuedSpan + s.cache.size()
+	return s.heldMemory() + int64(s.queue.len())*queuedSpan + s.cache.size()
 }
 
 // shareMemory gives the cache and the queue halves of what is left. That is an

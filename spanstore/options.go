@@ -66,8 +66,9 @@ type Options struct {
 	// MaxBytes and MaxAge mean nothing.
 	ReadOnly bool
 
-	// Logger is told about trouble, each kind once until it has passed. Nil
-	// means the OpenTelemetry error handler.
+	// Logger is told about trouble, each kind once until it has passed, of each
+	// damaged file and of panics of Redact once. Nil means the OpenTelemetry error
+	// handler.
 	Logger *slog.Logger
 }
 

@@ -107,8 +107,11 @@ func (s *Store) loadFile(num uint64, newest bool, before []sealedSegment) error 
 		s.addInfo(info)
 		s.seq = max(s.seq, info.seq)
 	}
-	s.gone.decode(c.log, time.Now()) // the newest segment's counts
-	s.pins.decode(c.pins)
+	// The newest segment's log counts, and its pins. It may be one of those before.
+	if !slices.ContainsFunc(before, func(o sealedSegment) bool { return o.number() > num }) {
+		s.gone.decode(c.log, time.Now())
+		s.pins.decode(c.pins)
+	}
 	return nil
 }
 

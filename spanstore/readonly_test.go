@@ -334,3 +334,48 @@ func removedButOpen(t *testing.T, dir string) (names []string) {
 	}
 	return names
 }
+
+// Pins are seen by a store that was opened for reading, as by the one that set
+// them, and a later Refresh sees later ones.
+func TestReadOnlySeesPins(t *testing.T) {
+	dir := t.TempDir()
+	s, g := open(t, dir, nil), spangen.New(1)
+	one, two := g.Request(time.Now(), 3), g.Request(time.Now(), 3)
+	export(t, s, append(one, two...)...)
+	pin := func(s *spanstore.Store, stubs []tracetest.SpanStub) {
+		t.Helper()
+		if err := s.Pin(ctx, traceID(stubs)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pin(s, one)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, dir, readOnly)
+	want := func(stubs []tracetest.SpanStub, kept string) {
+		t.Helper()
+		tr, err := r.Trace(ctx, traceID(stubs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tr.Kept != kept {
+			t.Errorf("Trace.Kept is %q; want %q", tr.Kept, kept)
+		}
+	}
+	want(one, "pinned")
+	want(two, "")
+	s = open(t, dir, nil)
+	pin(s, two)
+	if err := s.Unpin(ctx, traceID(one)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	want(one, "")
+	want(two, "pinned")
+}

@@ -33,7 +33,7 @@ func FuzzRecords(f *testing.F) {
 		case 0:
 			fuzzSummary(t, sealed)
 		case 1:
-			var l, again evictions
+			l, again := evictions{max: 1 << 20}, evictions{max: 1 << 20}
 			l.decode(sealed, time.Unix(1, 0))
 			again.decode(l.encode(), time.Unix(1, 0))
 			if !sameLog(l, again) {

@@ -44,11 +44,16 @@ type redactor struct {
 // process has a few.
 const maxResources = 256
 
-// spans returns the spans as they may be stored.
+// spans returns the spans as they may be stored. Those that were redacted before,
+// and then found no room, are left alone: a hash is not hashed again.
 func (r *redactor) spans(in []sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
 	out := make([]sdktrace.ReadOnlySpan, 0, len(in))
 	for _, s := range in {
 		if s == nil {
+			continue
+		}
+		if c, ok := s.(*redactedSpan); ok {
+			out = append(out, c)
 			continue
 		}
 		if c, ok := r.span(s); ok {

@@ -179,6 +179,9 @@ func (r *ring) index(blocks []encodedBlock) {
 	for _, b := range blocks {
 		b.info.seg = r.active
 		r.indexed += b.info.memory()
+		if was := s.infoOf(b.info.seq); was != nil && was.seg == r.active {
+			r.indexed -= was.memory() // its shorter self, which makes way for it
+		}
 		s.addInfo(b.info)
 	}
 }
@@ -188,9 +191,7 @@ func (r *ring) rotate() error {
 	if r.active != nil {
 		// A segment that could not be opened again stays in the ring: tidy tries
 		// once more.
-		if err := r.active.seal(); err != nil {
-			r.s.report("seal", err)
-		}
+		r.s.tell("seal", r.active.seal())
 		r.sealed = append(r.sealed, sealedSegment{r.active, time.Now()})
 		r.active = nil
 	}
@@ -198,6 +199,9 @@ func (r *ring) rotate() error {
 		return err
 	}
 	if err := r.makeRoom(r.s.layout.segmentMax, fmt.Sprintf("the ring's budget of %s was full", formatBytes(r.budget()+reserveBytes))); err != nil {
+		return err
+	}
+	if err := r.fitCount(1); err != nil {
 		return err
 	}
 	seg, err := r.create(r.next)
@@ -238,6 +242,21 @@ func (r *ring) makeRoom(need int64, why string) error {
 			return fmt.Errorf("nothing is left to evict below a budget of %d bytes", r.budget())
 		}
 		if err := r.evict(why, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countFactor is how many times as many segments as the budget is divided into
+// there may be: each takes a descriptor and a memory map, however little
+// is in it.
+const countFactor = 4
+
+// fitCount evicts until there are not too many segments, with more that begin.
+func (r *ring) fitCount(more int) error {
+	for most := countFactor * r.s.layout.segments; len(r.sealed) > 0 && len(r.sealed)+more > most; {
+		if err := r.evict(fmt.Sprintf("there were more than %d segments", most), true); err != nil {
 			return err
 		}
 	}
@@ -345,6 +364,7 @@ func (s *Store) olderThan(b *blockInfo) *blockInfo {
 // more, and those that are too old are evicted.
 func (r *ring) tidy(now time.Time) {
 	defer r.publish()
+	var closed error
 	r.sealed = slices.DeleteFunc(r.sealed, func(seg sealedSegment) bool {
 		b, ok := seg.segment.(*boltSegment)
 		switch {
@@ -354,21 +374,20 @@ func (r *ring) tidy(now time.Time) {
 			r.setAside(b, errDamaged)
 			return true
 		}
-		if err := b.reopen(); err != nil {
-			r.s.report("reopen", err)
-		}
+		closed = errors.Join(closed, b.reopen())
 		return false
 	})
+	r.s.tell("reopen", closed)
 	if b, ok := r.active.(*boltSegment); ok && b.broken.Load() {
 		r.setAside(b, errDamaged)
 		r.active = nil
 	}
-	if err := r.salvageAll(); err != nil {
-		r.s.report("salvage", err)
+	r.s.tell("salvage", r.salvageAll())
+	begun := 0
+	if r.active != nil {
+		begun = 1
 	}
-	if err := r.expire(now); err != nil {
-		r.s.report("evict", err)
-	}
+	r.s.tell("evict", errors.Join(r.fitCount(begun), r.expire(now)))
 }
 
 // share is how long one segment, and the block that is open, may gather spans

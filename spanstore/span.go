@@ -62,7 +62,8 @@ func (s *Span) Root() bool { return !s.Parent.SpanID().IsValid() }
 // parent, or one that is remote.
 func (s *Span) LocalRoot() bool { return s.Root() || s.Parent.IsRemote() }
 
-// Service returns the resource's service.name, and "" when there is none.
+// Service returns the resource's service.name, and "" when there is none, or one
+// that is no string.
 func (s *Span) Service() string { return serviceName(s.Resource) }
 
 func serviceName(r *resource.Resource) string {
@@ -70,6 +71,9 @@ func serviceName(r *resource.Resource) string {
 		return ""
 	}
 	v, _ := r.Set().Value("service.name")
+	if v.Type() != attribute.STRING {
+		return "" // AsString would make one of bytes
+	}
 	return v.AsString()
 }
 

@@ -28,7 +28,8 @@ type Stats struct {
 	MaxMemory, MemoryBytes int64
 
 	// Accepted spans came in since Open; of them Durable are on disk (or, in
-	// memory, in the ring). Queued still wait to be accepted.
+	// memory, in the ring). Queued still wait to be accepted, or
+	// are just being so.
 	Accepted, Durable, Queued int64
 
 	// Dropped spans by cause: the queue of Processor was full; the disk failed
@@ -40,7 +41,7 @@ type Stats struct {
 
 	// Clipped values were cut or left out by the limits on strings and spans.
 	// RedactFailed counts panics of Options.Redact. UsageDropped counts usage
-	// records that found no room.
+	// records, windows and signals that found no room.
 	Clipped, RedactFailed, UsageDropped int64
 
 	// EvictedSpans and EvictedSegments left the ring. DamagedSegments were set
@@ -82,9 +83,7 @@ func (s *Store) Stats() Stats {
 	if st.MaxBytes == 0 {
 		st.MaxBytes = DefaultMaxBytes
 	}
-	s.queue.mu.Lock()
-	st.Queued = int64(len(s.queue.spans))
-	s.queue.mu.Unlock()
+	st.Queued = int64(s.queue.len())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addHeld(&st)

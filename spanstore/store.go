@@ -67,7 +67,8 @@ type Store struct {
 	keptTraces int    // distinct ones, as of the last change
 	keptSum    uint64 // of the numbers of the blocks that they are in
 	sizes      ringSizes
-	closed     bool
+	closing    bool          // Close has begun: only what is queued still comes in
+	closed     bool          // nothing comes in any more
 	room       chan struct{} // closed and replaced when the writer took a block
 	failed     error         // why the last commit failed; nil when it did not
 
@@ -201,13 +202,17 @@ func (s *Store) Dir() string {
 }
 
 // Close makes what was accepted durable, stops the store and frees its
-// directory. Spans that come later are counted as dropped. It waits for the
-// disk, however long that takes. Closing twice is harmless.
+// directory. Spans that come once it has begun are refused, and counted as
+// dropped. It waits for the disk, however long that takes. Closing twice is
+// harmless.
 func (s *Store) Close() error {
 	if s == nil {
 		return nil
 	}
 	s.queue.close()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	for !s.takeQueued() {
 		// As long as the disk works, what is queued is still to come.
 		if err := s.flushOnce(context.Background()); err != nil {
@@ -255,6 +260,15 @@ func (s *Store) passed(kind string) {
 	s.reportMu.Lock()
 	delete(s.reported, kind)
 	s.reportMu.Unlock()
+}
+
+// tell reports err, or with none that trouble of this kind has passed.
+func (s *Store) tell(kind string, err error) {
+	if err != nil {
+		s.report(kind, err)
+	} else {
+		s.passed(kind)
+	}
 }
 
 func (s *Store) name() string {

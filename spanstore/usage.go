@@ -32,17 +32,24 @@ func (s *Store) AddUsage(_ context.Context, b UsageBatch) error {
 	if s.opts.ReadOnly {
 		return ErrReadOnly
 	}
+	whole := true // nothing was too large
 	for spans := bounded(b.Spans); ; {
 		n, m := usageThatFits(spans), min(len(b.Signals), block.MaxStretches)
 		// The windows go with the first block only: they must not count twice.
-		if err := s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals[:m], Spans: spans[:n]}); err != nil {
+		fits, err := s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals[:m], Spans: spans[:n]})
+		if err != nil {
 			return err
 		}
+		whole = whole && fits
 		spans, b.Windows, b.Signals = spans[n:], nil, b.Signals[m:]
 		if len(spans)+len(b.Signals) == 0 {
-			return nil
+			break
 		}
 	}
+	if whole {
+		s.passed("usage")
+	}
+	return nil
 }
 
 // usageThatFits returns how many of spans have no more stack frames than one
@@ -62,56 +69,106 @@ func usageThatFits(spans []Usage) (n int) {
 }
 
 // bounded returns spans, with the stacks of each cut to what one block may hold;
-// the most frequent come first.
+// the most frequent come first, and what is left is for the longest waits.
 func bounded(spans []Usage) []Usage {
 	out := slices.Clone(spans)
 	for i := range out {
 		frames := 0
 		for k, st := range out[i].Stacks {
-			if frames += len(st.Frames); frames > maxUsageFrames {
+			if frames+len(st.Frames) > maxUsageFrames {
 				out[i].Stacks = out[i].Stacks[:k]
 				break
 			}
+			frames += len(st.Frames)
 		}
+		out[i].Exact = out[i].Exact.bounded(maxUsageFrames - frames)
 	}
 	return out
 }
 
-// addUsage makes a block of b, or several when it is too large for one. Of a
-// single span that is too large the stacks are left out.
-func (s *Store) addUsage(b UsageBatch) error {
-	u := packUsage(b)
-	info, data := encodeUsage(s.codec, u)
-	if len(data) > s.layout.blockMax {
-		switch n := len(b.Spans); {
-		case n > 1:
-			if err := s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: b.Spans[:n/2]}); err != nil {
-				return err
+// bounded returns e, without the stacks of the waits from that on with which they
+// would have more frames than there may be. The waits stay: segments name them by
+// their position.
+func (e *Exact) bounded(frames int) *Exact {
+	if e == nil {
+		return nil
+	}
+	for i := range e.Waits {
+		if frames -= len(e.Waits[i].Stack) + len(e.Waits[i].Waker); frames < 0 {
+			cut := *e
+			cut.Waits = slices.Clone(e.Waits)
+			for k := i; k < len(cut.Waits); k++ {
+				cut.Waits[k].Stack, cut.Waits[k].Waker = nil, nil
 			}
-			return s.addUsage(UsageBatch{Spans: b.Spans[n/2:]})
-		case n == 1 && (len(b.Spans[0].Stacks) > 0 || b.Spans[0].Exact != nil):
-			bare := b.Spans[0]
-			bare.Stacks, bare.Exact = nil, nil
-			s.report("usage", fmt.Errorf("the stacks and states of one span take %d bytes and are left out", len(data)))
-			return s.addUsage(UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: []Usage{bare}})
-		default:
-			s.counts.usageDropped.Add(int64(n))
-			return nil
+			return &cut
 		}
 	}
+	return e
+}
+
+// addUsage makes a block of b, or several when it is too large for one. Of a
+// single span that is too large the stacks are left out. It reports
+// whether nothing of it was too large.
+func (s *Store) addUsage(b UsageBatch) (whole bool, err error) {
+	u := packUsage(b)
+	info, data := encodeUsage(s.codec, u)
+	if len(data) <= s.layout.blockMax {
+		return s.queueUsage(b, info, data)
+	}
+	if first, second, ok := b.halves(); ok {
+		one, err := s.addUsage(first)
+		if err != nil {
+			return false, err
+		}
+		other, err := s.addUsage(second)
+		return one && other, err
+	}
+	if len(b.Spans) == 1 && (len(b.Spans[0].Stacks) > 0 || b.Spans[0].Exact != nil) {
+		bare := b.Spans[0]
+		bare.Stacks, bare.Exact = nil, nil
+		s.report("usage", fmt.Errorf("the stacks and states of one span take %d bytes and are left out", len(data)))
+		_, err := s.addUsage(UsageBatch{Spans: []Usage{bare}})
+		return false, err
+	}
+	s.counts.usageDropped.Add(b.parts())
+	s.report("usage", fmt.Errorf("one window, or the signals of one stretch of time, take %d bytes and are dropped", len(data)))
+	return false, nil
+}
+
+// parts is how many things of their own a batch has.
+func (b UsageBatch) parts() int64 { return int64(len(b.Windows) + len(b.Signals) + len(b.Spans)) }
+
+// halves splits a batch, unless it has one thing only. Windows and signals go with
+// the first half, until they are alone.
+func (b UsageBatch) halves() (first, second UsageBatch, ok bool) {
+	w, x, n := len(b.Windows), len(b.Signals), len(b.Spans)
+	switch {
+	case n > 1:
+		return UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: b.Spans[:n/2]}, UsageBatch{Spans: b.Spans[n/2:]}, true
+	case n == 1 && w+x > 0:
+		return UsageBatch{Windows: b.Windows, Signals: b.Signals}, UsageBatch{Spans: b.Spans}, true
+	case w+x > 1:
+		return UsageBatch{Windows: b.Windows[:w/2], Signals: b.Signals[:(x+1)/2]},
+			UsageBatch{Windows: b.Windows[w/2:], Signals: b.Signals[(x+1)/2:]}, true
+	}
+	return b, UsageBatch{}, false
+}
+
+// queueUsage lets a block wait for the writer, if there is room.
+func (s *Store) queueUsage(b UsageBatch, info *blockInfo, data []byte) (whole bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if len(s.usage) >= maxUsageWaiting {
-		s.counts.usageDropped.Add(int64(len(u.Records)))
-		return nil
+		s.counts.usageDropped.Add(b.parts())
+		return true, nil // it is counted; the disk has its own reports
 	}
 	s.seq++
 	info.seq = s.seq
 	s.usage = append(s.usage, &pendingUsage{info, data})
-	return nil
+	return true, nil
 }
 
 // encodeUsage turns usage into a block and its place in the index, but for the

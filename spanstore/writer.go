@@ -95,9 +95,14 @@ func (s *Store) writeLast() {
 	s.counts.droppedDisk.Add(int64(lost))
 }
 
-// writeOut commits what waits, and with all the unfinished block as it stands.
+// writeOut commits what waits, and with all the unfinished block as it stands. It
+// ends with what waited when it began: on a slow disk under load there always is
+// more, and whoever waits for the writer has his turn in between.
 func (s *Store) writeOut(all bool) error {
-	s.tellUnreported()
+	broken := s.tellUnreported()
+	s.mu.Lock()
+	left := len(s.full) + 1 // the open block may be full by the time
+	s.mu.Unlock()
 	for {
 		b := s.nextBatch(all)
 		if b.empty() {
@@ -110,7 +115,15 @@ func (s *Store) writeOut(all bool) error {
 			return err
 		}
 		s.passed("write")
+		if !broken && len(b.lost) == 0 && (len(b.full) > 0 || b.unfinished != nil) {
+			s.passed("encode")
+			s.passed("block")
+		}
 		if len(b.full) < commitBlocks {
+			return nil
+		}
+		if left -= len(b.full); left <= 0 {
+			s.wakeWriter()
 			return nil
 		}
 	}
@@ -126,8 +139,8 @@ func (s *Store) closeLarge() {
 }
 
 // tellUnreported reports what went wrong under s.mu, where no code of others may
-// run.
-func (s *Store) tellUnreported() {
+// run, if anything did.
+func (s *Store) tellUnreported() (did bool) {
 	s.mu.Lock()
 	err := s.unreported
 	s.unreported = nil
@@ -135,6 +148,7 @@ func (s *Store) tellUnreported() {
 	if err != nil {
 		s.report("encode", err)
 	}
+	return err != nil
 }
 
 func (s *Store) nextBatch(all bool) *batch {
@@ -210,6 +224,9 @@ func (s *Store) settle(b *batch, err error) {
 			s.counts.droppedBroken.Add(int64(b.of.enc.Len() - b.of.committed))
 			s.open = s.newPending(block.NewEncoder(s.layout.limits))
 		}
+	}
+	if s.mayWait() {
+		s.passed("slow")
 	}
 	close(s.room)
 	s.room = make(chan struct{})

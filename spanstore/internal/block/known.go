@@ -65,7 +65,16 @@ func parseResource(text string) (knownResource, bool) {
 	schema := r.string()
 	res := resource.NewWithAttributes(schema, r.keyValues(0)...)
 	name, _ := res.Set().Value(serviceName)
-	return knownResource{res, name.AsString()}, !r.bad
+	return knownResource{res, serviceOf(name)}, !r.bad
+}
+
+// serviceOf returns a service.name, "" for one that is no string, as the
+// conventions want it: other types may read as a string that nobody wrote.
+func serviceOf(v attribute.Value) string {
+	if v.Type() != attribute.STRING {
+		return ""
+	}
+	return v.AsString()
 }
 
 func parseScope(text string) (instrumentation.Scope, bool) {

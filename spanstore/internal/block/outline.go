@@ -93,7 +93,7 @@ func (e *Encoder) ServiceOf(resource uint32) (service string) {
 	r.string() // the schema
 	for _, kv := range r.keyValues(0) {
 		if kv.Key == serviceName {
-			service = kv.Value.AsString()
+			service = serviceOf(kv.Value)
 		}
 	}
 	return service

@@ -282,7 +282,7 @@ func (c *Columns) ResourceTable() []ColumnsResource {
 		}
 		for _, kv := range res.Attributes {
 			if kv.Key == serviceName {
-				res.Service = kv.Value.AsString()
+				res.Service = serviceOf(kv.Value)
 			}
 		}
 		c.resources = append(c.resources, res)
