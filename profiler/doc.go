@@ -28,7 +28,7 @@
 //
 // A sample stands for 10 ms, and for more where samples were lost: each window is
 // calibrated by the clocks of the threads that it sampled. How far off a figure
-// may be says package stall with it; no sample means less than 14 ms, not nothing.
+// may be says package stall with it; no sample means less than 30 ms, not nothing.
 // Samples have no time: they tell how much of a span was CPU time, not when.
 //
 // Short spans have hardly a sample each. What all spans of a name did together is
