@@ -1,8 +1,9 @@
 // Command cputruth compares the CPU time that is shown for spans with what they
 // really used, by the clock of their thread, and prints one table: spans of 1 to 500
 // ms, on one goroutine and on one for each CPU, locked to their threads; spans that
-// share threads, 16 at a time, in bursts of 200 µs; on the machine as it is, beside as many busy processes as there are CPUs, and with all
-// threads on a single CPU while GOMAXPROCS is more. It runs on Linux.
+// share threads, 16 at a time, in bursts of 200 µs; on the machine as it is, beside
+// as many busy processes as there are CPUs, and with all threads on a single CPU
+// while GOMAXPROCS is more. It runs on Linux.
 //
 //	go run ./bench/cputruth -out bench/results/cputruth.txt      # a quarter of an hour
 //

@@ -287,9 +287,8 @@ const tick = 4 * time.Millisecond
 
 // lossDeviations is how many standard deviations of the samples lost the
 // interval has. Losses come in runs, while a neighbour is busy, and so scatter
-// more than if each sample were lost for itself. With 3 at least 97 % of the spans
-// of 1 to 100 ms lay in their intervals, and 98 % of those of 500 ms:
-// bench/results/cputruth.txt.
+// more than if each sample were lost for itself: with 3 at least 97 % of the spans
+// of 1 to 100 ms that had a thread to themselves lay in their intervals.
 const lossDeviations = 3
 
 // ruleOfThree is how many samples' worth of CPU time a span may have used that got
