@@ -71,8 +71,8 @@
 // that missing figures do not look like idleness. It cannot know that somebody
 // wants the profile while it has it.
 //
-// Execution traces, heap, block and mutex profiles are not concerned. Importing
-// the package starts nothing.
+// Heap, block and mutex profiles are not concerned, nor are execution traces unless
+// Options.Exact asks for them. Importing the package starts nothing.
 //
 // # What is in flight
 //
@@ -93,6 +93,28 @@
 // and the following.
 // They are of the whole process, and belong to a trace by their time. What the
 // kernel tells is there on Linux alone; Stats.MissingSignals says what is not.
+//
+// # Exact states
+//
+// With Options.Exact the runtime's flight recorder runs, as long as the process
+// does not do too much for it: at most 200,000 scheduling events a second and
+// 20,000 goroutines. Of a request that is slow for its route (one in a hundred of
+// its requests, see Options.Slow), that failed, or that Capture asks for, it then
+// gives what each span did at each moment: ran, waited for a processor, for a lock,
+// a channel, the network, a system call, the garbage collector; where, and who let
+// it go on. That goes into the store as spanstore.Exact, and package stall says
+// what follows. It reaches back some eight seconds.
+//
+// What Go takes for running is no CPU time where the kernel runs something else.
+// Every 20 ms the threads' own clocks are read and logged (Linux, 64 threads), and
+// what they lack is told apart, as an estimate with bounds.
+//
+// Slow requests share snapshots, at least two seconds apart, and so far that
+// reading them stays within a budget of its own, as large as Options.Budget.
+// Stats.Exact counts those that were slow and those that were captured, and says
+// why nothing is recorded. There is one flight recorder in a process: while the
+// program's own runs ours waits, and Pause frees ours. Its memory is the runtime's
+// and follows from what the process does, 7 bytes an event; its own bound is a hint.
 //
 // # What the profiler allows itself
 //

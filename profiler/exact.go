@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
@@ -60,6 +61,9 @@ const (
 	// meanwhile are in the next one, as far back as the flight recorder reaches.
 	exactPause = 2 * time.Second
 
+	// askedPause is the least time before a snapshot that somebody asks for.
+	askedPause = time.Second
+
 	// maxSlow bounds the slow requests that wait for a snapshot.
 	maxSlow = 512
 )
@@ -74,11 +78,18 @@ type exactLevel struct {
 	// starved of CPU just now, and what is slow is worth a look.
 	armed, alarmed atomic.Bool
 
+	// marks counts the traces in marked.
+	marks atomic.Int32
+
+	arming sync.Mutex // held while the flight recorder starts or stops
+
 	mu     sync.Mutex // guards the rest
 	flight *runtimetrace.FlightRecorder
 	slow   map[trace.TraceID]time.Time // that wait for a snapshot, and when each started
-	after  time.Time                   // when the next snapshot may be taken
+	last   time.Time                   // when the last snapshot was over
+	after  time.Time                   // when the next may be taken
 	asked  []chan struct{}             // closed when what waits is done
+	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
 	stats  ExactStats
 }
 
@@ -114,6 +125,10 @@ func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	wall := s.EndTime().Sub(s.StartTime())
+	if x.marks.Load() > 0 && x.unmark(s.SpanContext().TraceID()) {
+		x.want(s.SpanContext().TraceID(), s.StartTime(), true)
+		return
+	}
 	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.alarmed.Load())
 	if !slow && s.Status().Code != codes.Error || !x.armed.Load() {
 		return
@@ -133,16 +148,24 @@ func (x *exactLevel) want(id trace.TraceID, start time.Time, now bool) {
 		}
 		x.slow[id] = start
 	}
-	if now {
-		x.after = time.Time{}
+	if soon := x.last.Add(askedPause); now && soon.Before(x.after) {
+		x.after = soon
 	}
-	due := !time.Now().Before(x.after)
+	wait := time.Until(x.after)
 	x.mu.Unlock()
-	if due {
-		select {
-		case x.wake <- struct{}{}:
-		default:
-		}
+	switch {
+	case wait <= 0:
+		x.rouse()
+	case now:
+		time.AfterFunc(wait, x.rouse)
+	}
+}
+
+// rouse makes run look whether a snapshot is due.
+func (x *exactLevel) rouse() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -182,10 +205,13 @@ func (x *exactLevel) readClocks() {
 		case <-t.C:
 		}
 		if !x.armed.Load() {
+			c.Close() // and gives its files back
 			continue
 		}
-		if live, ended := x.p.spans.traffic(); live > 0 || ended != last {
-			last = ended
+		// What runs in between is read with the next: a span that hangs, or that
+		// nobody ends, must not cost a reading each time.
+		if live, ended := x.p.spans.traffic(); uint64(live)+ended != last {
+			last = uint64(live) + ended
 			c.Log()
 		}
 	}
@@ -193,12 +219,17 @@ func (x *exactLevel) readClocks() {
 
 // decide arms or disarms by what the process does.
 func (x *exactLevel) decide(events float64, goroutines int) {
+	x.alarmed.Store(x.p.series.starved.Load())
 	x.mu.Lock()
 	x.stats.Events = events
 	armed, due := x.stats.Armed, !time.Now().Before(x.after)
 	x.mu.Unlock()
 	why := tooMuch(events, goroutines)
 	switch {
+	case x.p.isPaused():
+		if armed {
+			x.disarm(holePaused, 0)
+		}
 	case armed && why != "":
 		x.disarm(why, exactRetry)
 	case armed && x.p.resting():
@@ -206,6 +237,12 @@ func (x *exactLevel) decide(events float64, goroutines int) {
 	case !armed && due && why == "" && !x.p.resting():
 		x.arm()
 	}
+}
+
+func (p *Profiler) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
 }
 
 // tooMuch says why the flight recorder must not run; "" when it may.
@@ -220,6 +257,11 @@ func tooMuch(events float64, goroutines int) string {
 }
 
 func (x *exactLevel) arm() {
+	x.arming.Lock()
+	defer x.arming.Unlock()
+	if x.p.isPaused() {
+		return
+	}
 	f := runtimetrace.NewFlightRecorder(runtimetrace.FlightRecorderConfig{MinAge: exactWindow, MaxBytes: exactBytes})
 	err := f.Start()
 	x.mu.Lock()
@@ -233,8 +275,17 @@ func (x *exactLevel) arm() {
 	x.armed.Store(true)
 }
 
+// pause frees the flight recorder for somebody else, now.
+func (x *exactLevel) pause() {
+	if x != nil && x.armed.Load() {
+		x.disarm(holePaused, 0)
+	}
+}
+
 // disarm stops the flight recorder, and leaves it off for a while.
 func (x *exactLevel) disarm(why string, off time.Duration) {
+	x.arming.Lock()
+	defer x.arming.Unlock()
 	x.armed.Store(false)
 	x.mu.Lock()
 	f := x.flight
@@ -288,7 +339,8 @@ func (x *exactLevel) snapshotIfDue() {
 	// What reading costs follows from what the process does; the pause makes it
 	// the budget, of which the sampled level has one of the same size.
 	share := x.p.opts.Budget * float64(runtime.GOMAXPROCS(0))
-	x.after = time.Now().Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
+	x.last = time.Now()
+	x.after = x.last.Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
 	for _, c := range asked {
 		close(c)
 	}
@@ -377,6 +429,46 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// CaptureAtEnd takes the exact states of a trace that is under way as soon as a
+// local root of it has ended, however long that took. It reports false when the
+// exact level is off, or too many are asked for already.
+func (p *Profiler) CaptureAtEnd(id trace.TraceID) bool {
+	if p == nil || p.exact == nil || !id.IsValid() {
+		return false
+	}
+	x := p.exact
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.stats.Armed {
+		return false
+	}
+	now := time.Now()
+	maps.DeleteFunc(x.marked, func(_ trace.TraceID, since time.Time) bool { return now.Sub(since) > markFor })
+	if x.marked == nil {
+		x.marked = map[trace.TraceID]time.Time{}
+	}
+	if len(x.marked) < maxSlow {
+		x.marked[id] = now
+	}
+	_, ok := x.marked[id]
+	x.marks.Store(int32(len(x.marked)))
+	return ok
+}
+
+// markFor is how long a trace may take that CaptureAtEnd was told of. What began
+// before the flight recorder reaches back is not in it anyway.
+const markFor = time.Minute
+
+// unmark reports whether the trace was marked, and is not any more.
+func (x *exactLevel) unmark(id trace.TraceID) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	_, ok := x.marked[id]
+	delete(x.marked, id)
+	x.marks.Store(int32(len(x.marked)))
+	return ok
 }
 
 func (x *exactLevel) figures() ExactStats {

@@ -154,3 +154,20 @@ func TestExactOff(t *testing.T) {
 		t.Error("Capture of nil: got no error")
 	}
 }
+
+// TestPauseFreesTheFlightRecorder: the program's own works after Pause returns,
+// and ours comes back after Resume.
+func TestPauseFreesTheFlightRecorder(t *testing.T) {
+	s := newService(t, exactly)
+	for range 3 {
+		s.armed(t)
+		s.prof.Pause()
+		f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+		if err := f.Start(); err != nil {
+			t.Fatalf("in a pause: %v", err)
+		}
+		f.Stop()
+		s.prof.Resume()
+	}
+	s.armed(t)
+}

@@ -265,8 +265,8 @@ func (p *Profiler) Stop() error {
 	return p.stopErr
 }
 
-// Pause frees the process's CPU profile for somebody else and returns when it
-// is free. Spans are labelled all the same, so that a profile taken meanwhile
+// Pause frees the process's CPU profile, and its flight recorder, for somebody
+// else and returns when they are free. Spans are labelled all the same, so that a profile taken meanwhile
 // has their ids. The pause is stored as a hole. One Resume ends it, however
 // often Pause was called.
 func (p *Profiler) Pause() {
@@ -277,6 +277,7 @@ func (p *Profiler) Pause() {
 	p.paused = true
 	p.mu.Unlock()
 	p.wake()
+	p.exact.pause()
 	_ = p.await(context.Background(), func() bool { return !p.holding && !p.taking || !p.paused })
 }
 

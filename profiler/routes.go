@@ -23,7 +23,8 @@ const (
 	forgetAt = 4096
 )
 
-// routes know how long the requests of each route take. The zero value is ready.
+// routes know how long the requests of each route take, in 2 KiB a route. The end
+// of each local root takes its lock for some 50 ns. The zero value is ready.
 type routes struct {
 	mu sync.Mutex // guards the rest
 	of map[string]*latencies

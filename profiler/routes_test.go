@@ -53,3 +53,29 @@ func TestBuckets(t *testing.T) {
 		last = b
 	}
 }
+
+// TestStarved: throttling and run delay raise the alarm, and with it what is
+// among the slowest tenth is slow.
+func TestStarved(t *testing.T) {
+	for _, tt := range []struct {
+		values map[string]int64
+		want   bool
+	}{
+		{nil, false},
+		{map[string]int64{SignalThrottled: 40e6}, false},
+		{map[string]int64{SignalThrottled: 60e6}, true},
+		{map[string]int64{SignalRunDelay: 400e6}, false},
+		{map[string]int64{SignalRunDelay: 600e6}, true},
+	} {
+		if got := starved(tt.values, time.Second); got != tt.want {
+			t.Errorf("%v: got %v; want %v", tt.values, got, tt.want)
+		}
+	}
+	var r routes
+	for i := range 1000 {
+		r.slow("GET /a", 10*time.Millisecond+time.Duration(i%30)*time.Millisecond, 0, false)
+	}
+	if r.slow("GET /a", 39*time.Millisecond, 0, false) || !r.slow("GET /a", 39*time.Millisecond, 0, true) {
+		t.Error("39 ms, of 10 to 39: want it slow with the alarm alone")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spanclock/spanclock/profiler/internal/signals"
@@ -46,6 +47,8 @@ const (
 type series struct {
 	p *Profiler
 
+	starved atomic.Bool // in the last stretch that was read
+
 	mu      sync.Mutex // guards the rest
 	reader  *signals.Reader
 	closed  bool
@@ -83,6 +86,7 @@ func (s *series) read() {
 		return
 	}
 	since, values := s.reader.Read(now)
+	s.starved.Store(starved(values, now.Sub(since)))
 	live, ended := s.p.spans.traffic()
 	quiet := live == 0 && ended == s.ended && !s.p.resting()
 	if s.ended = ended; quiet {
@@ -93,6 +97,12 @@ func (s *series) read() {
 	}
 	end := wall(now) // and the start from it, should the wall clock have been set meanwhile
 	s.pending = append(s.pending, spanstore.Signals{Start: end.Add(-now.Sub(since)), End: end, Values: values})
+}
+
+// starved reports whether a CPU quota stopped the process for a twentieth of a
+// stretch, or its threads waited for a CPU for half of it, all together.
+func starved(values map[string]int64, length time.Duration) bool {
+	return values[SignalThrottled] > int64(length)/20 || values[SignalRunDelay] > int64(length)/2
 }
 
 // take returns what waits for the store, up to now.

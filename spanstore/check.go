@@ -195,10 +195,16 @@ func (c *checker) segment(seg segment, infos []*blockInfo) {
 		return
 	}
 	res, err := walkSegment(f, fi.Size())
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotWhole):
+		c.fail(13, "segment %s: %w", path, err)
+		return
+	case err != nil:
 		c.fail(8, "segment %s: %w", path, err)
 		return
 	}
+	c.logs(f, path, res)
+	c.runs(f, path, res)
 	stored, err := res.summaries(f)
 	if err != nil {
 		c.fail(10, "segment %s: %w", path, err)
@@ -206,6 +212,35 @@ func (c *checker) segment(seg segment, infos []*blockInfo) {
 	}
 	c.versionsIn(seg, stored)
 	c.compare(seg, stored, infos)
+}
+
+// logs checks what else a segment says of the traces.
+func (c *checker) logs(f *os.File, path string, res *walkResult) {
+	for name, whole := range map[string]func([]byte) bool{
+		string(keyEvictions): func(b []byte) bool { return new(evictions).parse(b) },
+		string(keyPins):      func(b []byte) bool { _, ok := parsePins(b); return ok },
+	} {
+		b, err := res.value(f, []byte(name))
+		switch {
+		case err != nil:
+			c.fail(15, "%s of segment %s: %w", name, path, err)
+		case b != nil && !whole(b):
+			c.fail(15, "%s of segment %s: the checksum does not hold, or it does not decode", name, path)
+		}
+	}
+}
+
+// runs checks that a segment's runs can be read.
+func (c *checker) runs(f *os.File, path string, res *walkResult) {
+	for i, at := range res.runs {
+		b, err := readExtent(f, at)
+		if err == nil {
+			_, err = decodeRun(b)
+		}
+		if err != nil {
+			c.fail(16, "run %d of segment %s: %w", i+1, path, err)
+		}
+	}
 }
 
 // versionsIn looks for blocks that older segments have too.

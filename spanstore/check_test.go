@@ -2,6 +2,7 @@ package spanstore
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/spanclock/spanclock/spanstore/internal/spangen"
@@ -75,6 +77,30 @@ func TestCheck(t *testing.T) {
 			res := c.walk
 			overwrite(t, segmentPath(s.dir, 1), res.blocks[0].summary.off+10, []byte("damage"))
 		}, "invariant 10"},
+		"half a block": {func(s *Store) {
+			rewrite(t, segmentPath(s.dir, 1), func(tx *bbolt.Tx) error {
+				blocks := tx.Bucket(bucketBlocks)
+				number, _ := blocks.Cursor().First()
+				return blocks.Bucket(number).Delete(keySummary)
+			})
+		}, "invariant 13"},
+		"the log of evictions": {func(s *Store) {
+			rewrite(t, segmentPath(s.dir, 1), func(tx *bbolt.Tx) error {
+				log := (&evictions{}).encode()
+				log[len(log)-1]++
+				return tx.Bucket(bucketMeta).Put(keyEvictions, log)
+			})
+		}, "invariant 15: evictions"},
+		"the pins": {func(s *Store) {
+			rewrite(t, segmentPath(s.dir, 1), func(tx *bbolt.Tx) error {
+				return tx.Bucket(bucketMeta).Put(keyPins, []byte{pinsVersion, 9, 0, 0, 0, 0})
+			})
+		}, "invariant 15: pins"},
+		"a run": {func(s *Store) {
+			rewrite(t, segmentPath(s.dir, 1), func(tx *bbolt.Tx) error {
+				return tx.Bucket(bucketRuns).Put(seqKey(1), []byte(`{"id":`))
+			})
+		}, "invariant 16"},
 		"the index": {func(s *Store) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -118,6 +144,33 @@ func TestCheck(t *testing.T) {
 	if err := none.Check(ctx); err != nil {
 		t.Errorf("a nil store: %v", err)
 	}
+}
+
+// rewrite changes a segment behind the store's back: a sound bbolt file, with the
+// transaction's number in it.
+func rewrite(t *testing.T, path string, change func(*bbolt.Tx) error) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "changed")
+	if err := os.WriteFile(elsewhere, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(elsewhere, 0o600, &bbolt.Options{PageSize: pageSize, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.AllocSize = pageSize
+	err = db.Update(func(tx *bbolt.Tx) error { return errors.Join(change(tx), putTx(tx)) })
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, path, 0, b)
 }
 
 func overwrite(t *testing.T, path string, off int64, b []byte) {

@@ -125,10 +125,12 @@
 //
 //	meta
 //	  format     two bytes: 1, and its complement
-//	  evictions  the log of evictions when the segment was begun, see below
+//	  evictions  the log of evictions as of the segment's last change of it, see
+//	             below; the highest segment's counts
 //	  pins       the pinned traces, see below; absent: as in the segment before
 //	commit
-//	  tx         the number of bbolt's transaction that wrote last
+//	  tx         the number of bbolt's transaction that wrote last, 8 bytes big
+//	             endian
 //	runs
 //	  <number of the run's first block>  JSON of Run
 //	blocks
@@ -155,17 +157,27 @@
 // traces, uint32 little endian each, their number uvarint before them; CRC-32C
 // of all that, uint32 little endian.
 //
+// The least start and the greatest end are the block's min and max. A span without
+// a start or an end has no duration, and one that ends before it starts none above
+// 0. Services and fingerprints are ascending, each there once; those of traces that
+// the block names as a parent's only are among them. Of copies, the fingerprints
+// are those of the traces with a reason only. Of usage, count is its records, the
+// times are those of its windows and signals, the fingerprints those of its
+// records, and the rest is 0. Summaries tell how to find a block; the shortlists of
+// what may be kept are not stored.
+//
 // The fingerprint of a trace id, read as two little-endian uint64 a and b, is
 // h = a*0x9e3779b97f4a7c15 ^ b; h ^= h>>32; h *= 0xd6e8feb86659fd93; h>>32.
 //
 // The log of evictions is version byte 1; how far back it reaches, varint, in
-// Unix nanoseconds, the least int64 when it has everything; its entries, their
-// number uvarint before them: when varint, why as length uvarint and bytes, the
-// sorted fingerprints as differences uvarint, their number before them; CRC-32C
-// of all that.
+// Unix nanoseconds, the least int64 when it has everything; its entries, oldest
+// first, their number uvarint before them: when varint, why as length uvarint and
+// bytes, the sorted fingerprints as differences uvarint, the first one's to 0,
+// their number uvarint before them; CRC-32C of all that, uint32 little endian.
 //
 // The pins are version byte 1; the number of traces uvarint; their ids, 16 bytes
-// each, ascending; CRC-32C of all that. The highest segment that has pins counts.
+// each, ascending; CRC-32C of all that, uint32 little endian. The highest segment
+// that has pins counts.
 //
 // The reason byte of a kept trace (see package block) is a sum: 1 a span has
 // failed, 2 slow for its route, 4 pinned, 8 other parts of it were kept before,
@@ -183,10 +195,12 @@
 //  11. A summary says of its block what the block says.
 //  12. A number in several segments is of one block, the version in the lower
 //     segment being the beginning of that in the higher.
-//  13. A block bucket has a summary and a block.
+//  13. A block's bucket has a summary and a block.
 //  14. The index has the newest version of every block, in the order of their
 //     numbers, and nothing else, but for copies that MaxAge has removed;
 //     segments are in the order of theirs.
+//  15. The checksums of the log of evictions and of the pins hold, and they decode.
+//  16. A run is the JSON of a Run.
 //
 // # Damage
 //

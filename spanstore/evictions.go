@@ -85,12 +85,18 @@ func (l *evictions) decode(b []byte, now time.Time) {
 	if len(b) == 0 {
 		return // a segment that has none says nothing
 	}
-	l.entries, l.since = nil, time.Time{}
-	if len(b) < 5 || b[0] != evictionsVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
-		l.since = now
-		return
+	if !l.parse(b) {
+		l.entries, l.since = nil, now
 	}
-	r := reader{b: b[1 : len(b)-4]}
+}
+
+// parse reads what encode wrote, and reports false when b is not that.
+func (l *evictions) parse(b []byte) bool {
+	l.entries, l.since = nil, time.Time{}
+	r, ok := checkedReader(b, evictionsVersion)
+	if !ok {
+		return false
+	}
 	if since := r.varint(); since != math.MinInt64 {
 		l.since = time.Unix(0, since)
 	}
@@ -104,7 +110,5 @@ func (l *evictions) decode(b []byte, now time.Time) {
 		}
 		l.entries = append(l.entries, e)
 	}
-	if r.bad {
-		l.entries, l.since = nil, now
-	}
+	return !r.bad && len(r.b) == 0
 }

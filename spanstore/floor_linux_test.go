@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sys/unix"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
@@ -177,9 +178,9 @@ func floorInput(b *testing.B) (spans []sdktrace.ReadOnlySpan) {
 }
 
 // storedSpans returns the spans of a store as an exporter would have got them:
-// trace by trace, each in the order of their ends, with one resource for all
-// that have an equal one.
-func storedSpans(b *testing.B, dir string) (spans []sdktrace.ReadOnlySpan) {
+// made by the SDK, trace by trace, each in the order of their ends, the texts that
+// a program has once there once.
+func storedSpans(b *testing.B, dir string) []sdktrace.ReadOnlySpan {
 	s, err := Open(dir, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -197,26 +198,83 @@ func storedSpans(b *testing.B, dir string) (spans []sdktrace.ReadOnlySpan) {
 		}
 	}
 	slices.Reverse(list) // oldest first
-	resources := map[attribute.Distinct]*resource.Resource{}
+	m := &remaker{texts: map[string]string{}, tracers: map[instrumentation.Scope]trace.Tracer{}}
 	for _, summary := range list {
 		t, err := s.Trace(context.Background(), summary.TraceID)
 		if err != nil {
 			b.Fatal(err)
 		}
-		slices.SortStableFunc(t.Spans, func(a, b Span) int { return cmp.Compare(a.End.UnixNano(), b.End.UnixNano()) })
-		for _, sp := range t.Spans {
-			if r, ok := resources[sp.Resource.Equivalent()]; ok {
-				sp.Resource = r
-			} else {
-				resources[sp.Resource.Equivalent()] = sp.Resource
-			}
-			spans = append(spans, tracetest.SpanStub{
-				Name: sp.Name, SpanContext: sp.SpanContext, Parent: sp.Parent, SpanKind: sp.Kind, StartTime: sp.Start, EndTime: sp.End,
-				Attributes: sp.Attributes, Events: sp.Events, Links: sp.Links, Status: sp.Status,
-				DroppedAttributes: sp.DroppedAttributes, DroppedEvents: sp.DroppedEvents, DroppedLinks: sp.DroppedLinks,
-				ChildSpanCount: sp.ChildSpanCount, Resource: sp.Resource, InstrumentationScope: sp.Scope,
-			}.Snapshot())
-		}
+		m.trace(b, t.Spans)
 	}
-	return spans
+	return m.made
 }
+
+// remaker makes stored spans anew, with the real SDK.
+type remaker struct {
+	texts   map[string]string
+	tracers map[instrumentation.Scope]trace.Tracer
+	res     *resource.Resource // of all
+	tp      *sdktrace.TracerProvider
+	next    *Span // the one that is being started
+	made    []sdktrace.ReadOnlySpan
+}
+
+// trace makes a trace of this process: parents come before their children.
+func (m *remaker) trace(b *testing.B, spans []Span) {
+	open := map[trace.SpanID]trace.Span{}
+	for i := range spans {
+		s := &spans[i]
+		if len(s.Events)+len(s.Links) > 0 || m.res != nil && !s.Resource.Equal(m.res) {
+			b.Fatal("spans with events, links or different resources are not made anew")
+		}
+		ctx := context.Background()
+		if p, ok := open[s.Parent.SpanID()]; ok {
+			ctx = trace.ContextWithSpan(ctx, p)
+		}
+		kvs := make([]attribute.KeyValue, len(s.Attributes))
+		for k, kv := range s.Attributes {
+			if kv.Value.Type() == attribute.STRING {
+				kv.Value = attribute.StringValue(m.text(kv.Value.AsString()))
+			}
+			kvs[k] = attribute.KeyValue{Key: attribute.Key(m.text(string(kv.Key))), Value: kv.Value}
+		}
+		m.next = s
+		_, span := m.tracer(s).Start(ctx, m.text(s.Name), trace.WithSpanKind(s.Kind), trace.WithTimestamp(s.Start), trace.WithAttributes(kvs...))
+		span.SetStatus(s.Status.Code, m.text(s.Status.Description))
+		open[s.SpanID()] = span
+	}
+	slices.SortStableFunc(spans, func(a, b Span) int { return cmp.Compare(a.End.UnixNano(), b.End.UnixNano()) })
+	for _, s := range spans {
+		open[s.SpanID()].End(trace.WithTimestamp(s.End))
+	}
+}
+
+func (m *remaker) text(s string) string {
+	if known, ok := m.texts[s]; ok {
+		return known
+	}
+	m.texts[s] = s
+	return s
+}
+
+func (m *remaker) tracer(s *Span) trace.Tracer {
+	if m.res == nil {
+		m.res = s.Resource
+		m.tp = sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(m), sdktrace.WithSpanProcessor(m), sdktrace.WithResource(m.res))
+	}
+	t, ok := m.tracers[s.Scope]
+	if !ok {
+		t = m.tp.Tracer(s.Scope.Name, trace.WithInstrumentationVersion(s.Scope.Version), trace.WithSchemaURL(s.Scope.SchemaURL))
+		m.tracers[s.Scope] = t
+	}
+	return t
+}
+
+func (m *remaker) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {
+	return m.next.TraceID(), m.next.SpanID()
+}
+func (m *remaker) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return m.next.SpanID() }
+func (m *remaker) OnStart(context.Context, sdktrace.ReadWriteSpan)       {}
+func (m *remaker) OnEnd(s sdktrace.ReadOnlySpan)                         { m.made = append(m.made, s) }
+func (m *remaker) Shutdown(context.Context) error                        { return nil }
+func (m *remaker) ForceFlush(context.Context) error                      { return nil }

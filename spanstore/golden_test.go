@@ -2,6 +2,7 @@ package spanstore_test
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -24,43 +25,88 @@ import (
 
 var update = flag.Bool("update", false, "write the golden segment of the format anew")
 
-// The golden segment and what is in it. Format 1 must be read for ever: a later
-// format gets a golden segment of its own, beside this one.
-const (
-	goldenSegment = "testdata/format1/00000001.seg"
-	goldenText    = "testdata/format1/content.json"
-)
+// golden is a directory that an earlier version wrote, and what is in it. Format 1
+// must be read for ever: a later format gets golden directories of its own, beside
+// these.
+type golden struct {
+	dir   string                      // under testdata
+	write func(t *testing.T) []string // makes the segments anew
+	gone  []trace.TraceID             // traces of which the log of evictions tells
+}
 
-// TestGoldenSegment reads what an earlier version wrote.
-func TestGoldenSegment(t *testing.T) {
-	if *update {
-		writeGolden(t)
-	}
+var goldens = []golden{
+	{"format1", writeGolden, nil},
+	{"format1-kept", writeGoldenKept, []trace.TraceID{goldenID(2, 20)}},
+}
+
+func (g golden) path(name string) string { return filepath.Join("testdata", g.dir, name) }
+
+// copied is a copy of the directory's segments, to be opened.
+func (g golden) copied(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	b, err := os.ReadFile(goldenSegment)
+	for _, path := range segments(t, g.path("")) {
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// text is what the directory's segments must be read as.
+func (g golden) text(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(g.path("content.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, filepath.Base(goldenSegment))
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
+	return string(b)
+}
+
+// update writes the directory anew.
+func (g golden) update(t *testing.T) {
+	t.Helper()
+	paths := g.write(t)
+	err := errors.Join(os.RemoveAll(g.path("")), os.MkdirAll(g.path(""), 0o755))
+	for _, path := range paths {
+		b, rerr := os.ReadFile(path)
+		err = errors.Join(err, rerr, os.WriteFile(g.path(filepath.Base(path)), b, 0o644))
 	}
-	want, err := os.ReadFile(goldenText)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, o := range map[string]*spanstore.Options{"for reading only": readOnly, "to go on writing": {MaxBytes: spanstore.MinMaxBytes}} {
-		s := open(t, dir, o)
-		check(t, s)
-		if got := content(t, s); got != string(want) {
-			t.Errorf("opened %s the segment has another content than %s; got %s", name, goldenText, firstDifference(got, string(want)))
-		}
-		if st := s.Stats(); st.DamagedSegments != 0 {
-			t.Errorf("opened %s: %d segments are damaged", name, st.DamagedSegments)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+	text := content(t, open(t, g.copied(t), readOnly), g.gone)
+	if err := os.WriteFile(g.path("content.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGoldenSegments reads what an earlier version wrote.
+func TestGoldenSegments(t *testing.T) {
+	for _, g := range goldens {
+		t.Run(g.dir, func(t *testing.T) {
+			if *update {
+				g.update(t)
+			}
+			dir, want := g.copied(t), g.text(t)
+			for _, o := range []*spanstore.Options{readOnly, {MaxBytes: spanstore.MinMaxBytes}} {
+				s := open(t, dir, o)
+				check(t, s)
+				if got := content(t, s, g.gone); got != want {
+					t.Errorf("opened with %+v the segments have other content than %s; got %s", *o, g.dir, firstDifference(got, want))
+				}
+				if st := s.Stats(); st.DamagedSegments != 0 {
+					t.Errorf("opened with %+v: %d segments are damaged", *o, st.DamagedSegments)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 
@@ -75,7 +121,7 @@ func firstDifference(got, want string) string {
 
 // writeGolden makes the golden segment: two runs, several blocks, everything that
 // a span and a usage record can hold.
-func writeGolden(t *testing.T) {
+func writeGolden(t *testing.T) []string {
 	dir := t.TempDir()
 	for run := range 2 {
 		s := open(t, dir, &spanstore.Options{MaxBytes: spanstore.MinMaxBytes})
@@ -92,18 +138,85 @@ func writeGolden(t *testing.T) {
 	if len(paths) != 1 {
 		t.Fatalf("the golden spans take %d segments; want 1", len(paths))
 	}
-	b, err := os.ReadFile(paths[0])
-	if err != nil {
+	return paths
+}
+
+// writeGoldenKept makes a segment that begins with what was kept of two others,
+// which went at once because the ring became smaller. Of the first: traces with
+// errors and their usage, a slow one, a pinned one. Of the second: the rest of one
+// with an error, and an error whose trace had begun, without one, in the first.
+func writeGoldenKept(t *testing.T) []string {
+	dir := t.TempDir()
+	s := open(t, dir, &spanstore.Options{MaxBytes: 2 * spanstore.MinMaxBytes})
+	g := newTraffic()
+	pinned, spread, gap := g.request("GET /pinned"), failed(g.request("GET /spread")), g.request("GET /gap")
+	for i, stubs := range [][]tracetest.SpanStub{pinned, spread, gap} {
+		rename(stubs, goldenID(2, 30+i), 100+10*i)
+	}
+	export(t, s, slices.Concat(goldenSpans(2), goldenPlain(g), pinned, spread[:2], gap[:2])...)
+	if err := errors.Join(s.AddUsage(ctx, goldenUsage(2)), s.Pin(ctx, idOf(pinned))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Dir(goldenSegment), 0o755); err != nil {
+	goldenFill(t, s, g, 2)
+	export(t, s, append(failed(gap[2:]), spread[2:]...)...)
+	goldenFill(t, s, g, 6)
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	text := content(t, open(t, dir, readOnly))
-	for name, b := range map[string][]byte{goldenSegment: b, goldenText: []byte(text)} {
-		if err := os.WriteFile(name, b, 0o644); err != nil {
-			t.Fatal(err)
+	last := segments(t, dir)
+	s = open(t, dir, &spanstore.Options{MaxBytes: spanstore.MinMaxBytes})
+	export(t, s, rename(g.request("GET /after"), goldenID(2, 40), 150)...)
+	flush(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	paths := segments(t, dir)
+	if newest := paths[len(paths)-1]; newest != last[len(last)-1] {
+		return []string{newest}
+	}
+	t.Fatal("the smaller ring has begun no segment")
+	return nil
+}
+
+// rename gives a trace's spans the ids that it is looked for by.
+func rename(stubs []tracetest.SpanStub, id trace.TraceID, first int) []tracetest.SpanStub {
+	ids := map[trace.SpanID]trace.SpanID{}
+	for i, s := range stubs {
+		ids[s.SpanContext.SpanID()] = goldenSpanID(first + i)
+	}
+	for i := range stubs {
+		s := &stubs[i]
+		s.SpanContext = s.SpanContext.WithTraceID(id).WithSpanID(ids[s.SpanContext.SpanID()])
+		if s.Parent.IsValid() {
+			s.Parent = s.Parent.WithTraceID(id).WithSpanID(ids[s.Parent.SpanID()])
 		}
+	}
+	return stubs
+}
+
+// goldenPlain is a route of twenty, one of which is slow.
+func goldenPlain(g *traffic) (out []tracetest.SpanStub) {
+	for n := range 20 {
+		stubs := rename(g.request("GET /plain"), goldenID(2, 10+n), 10)
+		if n == 1 {
+			stubs = slow(stubs)
+		}
+		out = append(out, stubs...)
+	}
+	return out
+}
+
+// goldenFill writes until there are n segments. What is kept is chosen by what a
+// span of the segment takes on average, so these take little.
+func goldenFill(t *testing.T, s *spanstore.Store, g *traffic, n int) {
+	t.Helper()
+	for s.Stats().Segments < n {
+		var stubs []tracetest.SpanStub
+		for range 64 {
+			stubs = append(stubs, g.request("GET /filler")...)
+		}
+		export(t, s, stubs...)
+		flush(t, s)
 	}
 }
 
@@ -190,8 +303,34 @@ func goldenUsage(run int) spanstore.UsageBatch {
 	return u
 }
 
-// content is all that a store holds, as text with nothing left out.
-func content(tb testing.TB, s *spanstore.Store) string {
+// content is all that a store holds, as text with nothing left out, and what it
+// knows of traces that are gone.
+func content(tb testing.TB, s *spanstore.Store, gone []trace.TraceID) string {
+	tb.Helper()
+	ids := list(tb, s, spanstore.Query{})
+	slices.SortFunc(ids, func(a, b trace.TraceID) int { return slices.Compare(a[:], b[:]) })
+	var traces []*spanstore.Trace
+	for _, id := range ids {
+		tr, err := s.Trace(ctx, id)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		traces = append(traces, tr)
+	}
+	var evicted []spanstore.Eviction
+	for _, id := range gone {
+		if ev, ok := s.Evicted(id); ok {
+			evicted = append(evicted, ev)
+		}
+	}
+	runs, err := s.Runs(ctx)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return contentOf(tb, traces, evicted, runs)
+}
+
+func contentOf(tb testing.TB, traces []*spanstore.Trace, gone []spanstore.Eviction, runs []spanstore.Run) string {
 	tb.Helper()
 	type attr struct {
 		Key, Type string
@@ -207,16 +346,7 @@ func content(tb testing.TB, s *spanstore.Store) string {
 		return fmt.Sprintf("%s %s %s %q remote %v", c.TraceID(), c.SpanID(), c.TraceFlags(), c.TraceState(), c.IsRemote())
 	}
 	var out []any
-	ids := list(tb, s, spanstore.Query{})
-	slices.SortFunc(ids, func(a, b trace.TraceID) int { return slices.Compare(a[:], b[:]) })
-	for _, id := range ids {
-		tr, err := s.Trace(ctx, id)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if len(tr.Problems) > 0 {
-			tb.Errorf("trace %s has problems: %q", id, tr.Problems)
-		}
+	for _, tr := range traces {
 		for _, sp := range tr.Spans {
 			m := map[string]any{
 				"context": sc(sp.SpanContext), "parent": sc(sp.Parent), "name": sp.Name, "kind": sp.Kind, "start": sp.Start, "end": sp.End,
@@ -238,10 +368,12 @@ func content(tb testing.TB, s *spanstore.Store) string {
 			out = append(out, m)
 		}
 		out = append(out, tr.Windows, tr.Signals)
+		if tr.Kept != "" || len(tr.Problems) > 0 {
+			out = append(out, []any{tr.Kept, tr.Problems})
+		}
 	}
-	runs, err := s.Runs(ctx)
-	if err != nil {
-		tb.Fatal(err)
+	for _, ev := range gone {
+		out = append(out, []any{ev.When.UTC(), ev.Why, ev.Since.UTC()})
 	}
 	for _, r := range runs {
 		out = append(out, r)

@@ -98,15 +98,24 @@ func (p *pins) encode() []byte {
 
 // decode replaces the pins by those of b; a damaged list changes nothing.
 func (p *pins) decode(b []byte) {
-	if len(b) < 5 || b[0] != pinsVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
-		return
+	if ids, ok := parsePins(b); ok {
+		*p = pins{ids, p.version + 1}
 	}
-	r := reader{b: b[1 : len(b)-4]}
-	ids := map[trace.TraceID]struct{}{}
-	for range min(r.count(16), MaxPins) {
-		ids[trace.TraceID(r.take(16))] = struct{}{}
+}
+
+// parsePins reads what encode wrote, and reports false when b is not that.
+func parsePins(b []byte) (ids map[trace.TraceID]struct{}, ok bool) {
+	r, ok := checkedReader(b, pinsVersion)
+	if !ok {
+		return nil, false
 	}
-	*p = pins{ids, p.version + 1}
+	ids = map[trace.TraceID]struct{}{}
+	for range r.count(16) {
+		if id := trace.TraceID(r.take(16)); len(ids) < MaxPins {
+			ids[id] = struct{}{}
+		}
+	}
+	return ids, !r.bad && len(r.b) == 0
 }
 
 // unsavedPins reports whether the active segment lacks the pins as they are.

@@ -85,7 +85,7 @@ func (s *Store) loadFile(num uint64, newest bool, before []sealedSegment) error 
 			return nil
 		}
 	}
-	seg, infos, log, err := readFileSegment(path, num)
+	seg, c, err := readFileSegment(path, num)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // evicted meanwhile
@@ -103,11 +103,12 @@ func (s *Store) loadFile(num uint64, newest bool, before []sealedSegment) error 
 	r.sealed = append(r.sealed, sealedSegment{seg, seg.file.ModTime()})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, info := range infos {
+	for _, info := range c.infos {
 		s.addInfo(info)
 		s.seq = max(s.seq, info.seq)
 	}
-	s.gone.decode(log, time.Now()) // the newest segment's counts
+	s.gone.decode(c.log, time.Now()) // the newest segment's counts
+	s.pins.decode(c.pins)
 	return nil
 }
 
@@ -136,16 +137,16 @@ type fileSegment struct {
 }
 
 // readFileSegment reads what the index needs of a segment.
-func readFileSegment(path string, num uint64) (_ *fileSegment, infos []*blockInfo, log []byte, err error) {
+func readFileSegment(path string, num uint64) (*fileSegment, *contents, error) {
 	c, err := readContents(path)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	seg := &fileSegment{num: num, path: path, file: c.file, places: c.walk.blocks, runsAt: c.walk.runs}
 	for _, info := range c.infos {
 		info.seg = seg
 	}
-	return seg, c.infos, c.log, nil
+	return seg, c, nil
 }
 
 func (s *fileSegment) number() uint64                { return s.num }

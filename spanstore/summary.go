@@ -115,11 +115,12 @@ func decodeBlockInfo(seq uint64, size int, b []byte) (*blockInfo, error) {
 }
 
 func decodeSummary(b []byte) (*blockInfo, error) {
-	if len(b) < 6 || b[0] != summaryVersion || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
+	r, ok := checkedReader(b, summaryVersion)
+	if !ok {
 		return nil, errSummary
 	}
-	r := reader{b: b[2 : len(b)-4]}
-	info := &blockInfo{kind: block.Kind(b[1] &^ (keptKind | partsKind)), kept: b[1]&keptKind != 0, parts: b[1]&partsKind != 0, seq: r.uvarint()}
+	kind := r.take(1)[0]
+	info := &blockInfo{kind: block.Kind(kind &^ (keptKind | partsKind)), kept: kind&keptKind != 0, parts: kind&partsKind != 0, seq: r.uvarint()}
 	info.size = int(r.uvarint())
 	info.count = int(r.uvarint())
 	info.min, info.max, info.longest = r.varint(), r.varint(), r.varint()
@@ -136,6 +137,15 @@ func decodeSummary(b []byte) (*blockInfo, error) {
 		return nil, errSummary
 	}
 	return info, nil
+}
+
+// checkedReader reads what is between the version byte and the checksum of b, and
+// reports false when those are not as they must be.
+func checkedReader(b []byte, version byte) (reader, bool) {
+	if len(b) < 5 || b[0] != version || binary.LittleEndian.Uint32(b[len(b)-4:]) != block.Checksum(b[:len(b)-4]) {
+		return reader{}, false
+	}
+	return reader{b: b[1 : len(b)-4]}, true
 }
 
 // reader reads varints and runs of bytes; after a fault it reads zeros.

@@ -16,6 +16,10 @@ import (
 // does not know.
 var errFormat = errors.New("unknown format")
 
+// errNotWhole is wrapped by the damage of a block without a summary, or a summary
+// without a block.
+var errNotWhole = errors.New("it is not whole")
+
 func isLocked(err error) bool { return errors.Is(err, bolterrors.ErrTimeout) }
 
 // contents is what Open needs of a segment file. It is read through ReadAt
@@ -132,7 +136,7 @@ func (res *walkResult) checkFormat(r io.ReaderAt) error {
 	}
 	for _, b := range res.blocks {
 		if b.summary.len == 0 || b.data.len == 0 {
-			return damage("block %d is not whole", b.seq)
+			return damage("block %d: %w", b.seq, errNotWhole)
 		}
 	}
 	if res.stray != nil {

@@ -43,7 +43,7 @@ func openTelemetry(dir string) (_ *telemetry, err error) {
 		return nil, errors.Join(err, t.remove())
 	}
 	// Without a profiler there are still waterfalls, and a nil one does nothing.
-	if t.profiler, err = profiler.Start(t.store, nil); err != nil {
+	if t.profiler, err = profiler.Start(t.store, &profiler.Options{Exact: profiler.ExactAuto}); err != nil {
 		log.Print("shop: no CPU figures: ", err)
 	}
 	return t, nil

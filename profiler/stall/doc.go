@@ -94,6 +94,26 @@
 // Samples carry no time: sampled CPU is a proportion of a span's self time,
 // never a position in it.
 //
+// # Exact states
+//
+// A span of which an execution trace was read (spanstore.Exact) has a
+// [Node.Timeline]: what it did at each moment of its self time. Its states, its CPU
+// time and its part of the critical path's budget then follow from events. What
+// the kernel took away (StateSteal) is an estimate, marked inferred, and so the CPU
+// time has bounds. Time that awaited children cover is theirs, whatever the
+// goroutine of the parent did.
+//
+// # Findings
+//
+// [Analysis.Findings] names what would make the main root faster, with how much,
+// the greatest gain first: a write at the tail that the request may not need; calls
+// of the same kind of peer that follow one another, or many of one name; what a span's own
+// time on the critical path was. What no request should do (waiting for a lock, a
+// channel, a pool, a processor, the collector, sleeping) is named from a tenth of the
+// wall time on, what every request does (computing, asking others) from half of it;
+// nothing below a millisecond. What is gained is worked out by [Analysis.WallWithout]:
+// what ran one after the other still does. A healthy trace has no finding.
+//
 // # Cost
 //
 // O(n log n) for n spans, about 600 bytes a span; 100,000 spans take a few

@@ -62,6 +62,42 @@ func TraceIDs(spans []sdktrace.ReadOnlySpan) (ids []trace.TraceID) {
 	return ids
 }
 
+// Again returns spans that are as those but for their ids, other ones for each
+// pass from 1 on. It takes a fraction of the time that making spans takes.
+func Again(spans []sdktrace.ReadOnlySpan, pass uint64) []sdktrace.ReadOnlySpan {
+	r := rand.New(rand.NewPCG(pass, 11))
+	mask := trace.TraceID{}
+	binary.LittleEndian.PutUint64(mask[:], r.Uint64())
+	binary.LittleEndian.PutUint64(mask[8:], r.Uint64())
+	out := make([]sdktrace.ReadOnlySpan, len(spans))
+	for i, s := range spans {
+		out[i] = again{s, renamed(s.SpanContext(), mask), renamed(s.Parent(), mask)}
+	}
+	return out
+}
+
+type again struct {
+	sdktrace.ReadOnlySpan
+	own, parent trace.SpanContext
+}
+
+func (s again) SpanContext() trace.SpanContext { return s.own }
+func (s again) Parent() trace.SpanContext      { return s.parent }
+
+func renamed(sc trace.SpanContext, mask trace.TraceID) trace.SpanContext {
+	if !sc.IsValid() {
+		return sc
+	}
+	id, span := sc.TraceID(), sc.SpanID()
+	for i := range id {
+		id[i] ^= mask[i]
+	}
+	for i := range span {
+		span[i] ^= mask[i]
+	}
+	return sc.WithTraceID(id).WithSpanID(span)
+}
+
 // Attributes that one span alone may have with a value: a text of three spans in
 // five, a number below 20,000 of one.
 const (

@@ -16,6 +16,7 @@ import (
 	"github.com/spanclock/spanclock/bench/internal/measure"
 	"github.com/spanclock/spanclock/bench/internal/workload"
 	"github.com/spanclock/spanclock/bench/peers"
+	"github.com/spanclock/spanclock/spanstore"
 )
 
 // job is one measurement, done by a process of its own that prints its figures
@@ -128,8 +129,9 @@ func (j *job) pool(c config) (figures, error) {
 	return figures{}, s.Close()
 }
 
-// wrap lets the ring go round and watches its directory. The same chunk is
-// stored again and again: making others would take most of the time.
+// wrap lets the ring go round and watches its directory. The same chunk is stored
+// again and again, with new ids each time: making others would take most of the
+// time.
 func (j *job) wrap(c config) (figures, error) {
 	s, err := measure.OpenSpanclock(j.dir(c), c.ring)
 	if err != nil {
@@ -140,23 +142,25 @@ func (j *job) wrap(c config) (figures, error) {
 	stop := make(chan struct{})
 	go func() { most <- watch(j.dir(c), stop) }()
 	var live []float64
-	segments := int64(0)
-	for wraps := 0; wraps < c.wraps; {
-		for at := 0; at < len(chunk); at += measure.Batch {
-			if err := s.Export(chunk[at : at+measure.Batch]); err != nil {
+	perSpan, segments, wraps := 0.0, int64(0), 0
+	for pass := uint64(1); wraps < c.wraps; pass++ {
+		spans := workload.Again(chunk, pass)
+		for at := 0; at < len(spans); at += measure.Batch {
+			if err := s.Export(spans[at:min(at+measure.Batch, len(spans))]); err != nil {
 				return nil, err
 			}
 		}
+		if err := s.Sync(); err != nil { // spans that wait in memory are no part of the budget
+			return nil, err
+		}
 		st := s.Stats()
 		segments = max(segments, int64(st.Segments))
-		wraps = int(st.EvictedSegments / segments)
-		if wraps > 0 {
-			perSpan := float64(st.WrittenBytes) / float64(st.Durable)
-			live = append(live, perSpan*float64(st.Spans)/float64(c.ring))
+		if st.EvictedSegments == 0 || perSpan == 0 { // later, copies of kept traces are written too
+			perSpan = float64(st.WrittenBytes) / float64(st.Durable)
 		}
-	}
-	if err := s.Sync(); err != nil {
-		return nil, err
+		if wraps = int(st.EvictedSegments / segments); wraps > 0 {
+			live = append(live, liveShare(st, perSpan, c.ring))
+		}
 	}
 	close(stop)
 	f := figures{
@@ -164,6 +168,12 @@ func (j *job) wrap(c config) (figures, error) {
 		"segments": float64(segments),
 	}
 	return f, s.Close()
+}
+
+// liveShare is the part of the budget that holds spans: those of the ring take
+// perSpan bytes each, the copies of kept traces what they take.
+func liveShare(st spanstore.Stats, perSpan float64, ring int64) float64 {
+	return (perSpan*float64(st.Spans-st.KeptSpans) + float64(st.KeptBytes)) / float64(ring)
 }
 
 // watch returns the most bytes that were ever seen in dir.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spanclock/spanclock/spanstore"
 )
 
 // TestJobs does each measurement of each store in small, in this process.
@@ -70,5 +72,13 @@ func TestSeconds(t *testing.T) {
 		if got := seconds(v); got != want {
 			t.Errorf("%v s: got %s; want %s", v, got, want)
 		}
+	}
+}
+
+// TestLiveShare counts copies of kept traces at what they take, and not as spans.
+func TestLiveShare(t *testing.T) {
+	st := spanstore.Stats{Spans: 1100, KeptSpans: 100, KeptBytes: 5000}
+	if got := liveShare(st, 30, 50_000); got != 0.7 {
+		t.Errorf("got %v; want (1000 x 30 + 5000) / 50000 = 0.7", got)
 	}
 }

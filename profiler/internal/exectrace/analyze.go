@@ -187,15 +187,21 @@ func (a *analysis) where(ev *trace.Event, tr *trace.StateTransition, from, to tr
 // woken notes who let a goroutine go on.
 func (a *analysis) woken(g *goroutine, ev *trace.Event) {
 	s := g.current()
-	if s == nil || s.wait < 0 || int(s.wait) >= len(s.waits) || s.waits[s.wait].stack != g.stack {
+	if s == nil || s.unwanted {
 		return
 	}
-	w := &s.waits[s.wait]
-	w.waker = a.stacks.id(ev.Stack())
-	if by := a.goroutines[ev.Goroutine()]; by != nil {
-		if of := by.current(); of != nil {
-			w.wakerSpan = of.id
+	for i := range s.waits {
+		w := &s.waits[i]
+		if w.waitKey != (waitKey{g.state, g.stack}) {
+			continue
 		}
+		w.waker = a.stacks.id(ev.Stack())
+		if by := a.goroutines[ev.Goroutine()]; by != nil {
+			if of := by.current(); of != nil {
+				w.wakerSpan = of.id
+			}
+		}
+		return
 	}
 }
 

@@ -15,7 +15,12 @@ type ThreadClock struct {
 }
 
 // rescan is how many readings pass before the list of threads is read again.
-const rescan = 8
+// maxThreads bounds the files: of more threads the clocks are not read, and what
+// they run counts as CPU time.
+const (
+	rescan     = 8
+	maxThreads = 64
+)
 
 // Log reads the clocks and writes them into the trace that is being taken.
 func (c *ThreadClock) Log() {
@@ -61,16 +66,19 @@ func (c *ThreadClock) scan() {
 		if err != nil || c.files[tid] != nil {
 			continue
 		}
+		if len(c.files) == maxThreads {
+			return
+		}
 		if f, err := os.Open("/proc/self/task/" + name + "/schedstat"); err == nil {
 			c.files[tid] = f
 		}
 	}
 }
 
-// Close closes the files.
+// Close closes the files. Log opens them again.
 func (c *ThreadClock) Close() {
 	for _, f := range c.files {
 		f.Close()
 	}
-	c.files = nil
+	c.files, c.round = nil, 0
 }

@@ -1,0 +1,357 @@
+package profiler_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/profiler/stall"
+)
+
+// stage is where a test makes a request slow, for one reason.
+type stage struct {
+	*service
+	t *testing.T
+}
+
+const slowFor = 200 * time.Millisecond
+
+func (s *stage) child(ctx context.Context, name string, kind trace.SpanKind, f func(context.Context)) {
+	ctx, span := s.Start(ctx, name, trace.WithSpanKind(kind))
+	defer span.End()
+	f(ctx)
+}
+
+// compute burns CPU for about d on a machine that has nothing else to do.
+//
+//go:noinline
+func compute(d time.Duration) {
+	var x [32]byte
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for range 200 {
+			x = sha256.Sum256(x[:])
+		}
+	}
+	runtime.KeepAlive(x)
+}
+
+// TestStagedCauses stages each cause in real code, and wants the first finding to
+// name it, with the span and the place.
+func TestStagedCauses(t *testing.T) {
+	s := &stage{newService(t, exactly), t}
+	s.armed(t)
+	for _, tt := range []struct {
+		name  string
+		run   func(s *stage, ctx context.Context)
+		kind  string
+		span  string
+		words []string
+	}{
+		{"mutex convoy", convoy, stall.LockWait, "request", []string{"profiler_test.convoy", "let go by"}},
+		{"channel back-pressure", backPressure, stall.ChannelWait, "request", []string{"profiler_test.backPressure"}},
+		{"connection pool", poolWait, stall.PoolWait, "request", []string{"profiler_test.poolWait", "pool"}},
+		{"retry loop", retryLoop, stall.SleepWait, "request", []string{"profiler_test.retryLoop", "retry loop"}},
+		{"slow peer", slowPeer, stall.PeerWait, "GET peer", []string{"profiler_test.slowPeer", "network"}},
+		{"blocking file", blockingFile, stall.BlockingSyscall, "request", []string{"profiler_test.blockingFile", "system call"}},
+		{"computing", func(_ *stage, _ context.Context) { compute(slowFor) }, stall.CPUWork, "request", []string{"no child span"}},
+		{"run queue", runQueue, stall.CPUWait, "request", []string{"run queue"}},
+		{"deferrable tail", deferrableTail, stall.DeferrableTail, "redis.SET", []string{"would save"}},
+		{"siblings", siblings, stall.SequentialSiblings, "GET a", []string{"side by side"}},
+		{"N+1", nPlusOne, stall.NPlusOne, "SELECT item", []string{"12 times"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := s.analyzed(t, tt.run)
+			if len(a.Findings) == 0 {
+				t.Fatalf("no finding: %+v", a.Budget)
+			}
+			f := a.Findings[0]
+			if f.Kind != tt.kind || a.Nodes[f.Spans[0]].Span.Name != tt.span {
+				t.Errorf("got %s of %s; want %s of %s: %v", f.Kind, a.Nodes[f.Spans[0]].Span.Name, tt.kind, tt.span, texts(a))
+			}
+			for _, w := range tt.words {
+				if !strings.Contains(f.Text, w) {
+					t.Errorf("got %q; want %q in it", f.Text, w)
+				}
+			}
+			if f.Saves <= 0 || f.Saves > a.Wall {
+				t.Errorf("it saves %v of %v", f.Saves, a.Wall)
+			}
+		})
+	}
+}
+
+func texts(a *stall.Analysis) (out []string) {
+	for _, f := range a.Findings {
+		out = append(out, f.Kind+": "+f.Text)
+	}
+	return out
+}
+
+// analyzed runs a request and returns what its exact states say. A machine that
+// is busy with something else adds to any request: it is tried again then.
+func (s *stage) analyzed(t *testing.T, run func(*stage, context.Context)) *stall.Analysis {
+	t.Helper()
+	var a *stall.Analysis
+	for try := range 5 {
+		ctx, root := s.Start(context.Background(), "request", trace.WithSpanKind(trace.SpanKindServer))
+		run(s, ctx)
+		root.End()
+		wait, cancel := context.WithTimeout(context.Background(), time.Minute)
+		err := s.prof.Capture(wait, root.SpanContext().TraceID())
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a = stall.Analyze(s.trace(t, root))
+		starved := time.Duration(0)
+		for _, b := range a.Budget {
+			if b.State == stall.StateSteal || b.State == stall.StateRunnable {
+				starved += b.Time
+			}
+		}
+		if starved < a.Critical/20 || try > 2 {
+			break
+		}
+	}
+	return a
+}
+
+//go:noinline
+func convoy(s *stage, _ context.Context) {
+	var mu sync.Mutex
+	mu.Lock()
+	go func() {
+		time.Sleep(slowFor)
+		mu.Unlock()
+	}()
+	mu.Lock()
+	defer mu.Unlock()
+}
+
+//go:noinline
+func backPressure(s *stage, _ context.Context) {
+	c := make(chan int)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		time.Sleep(slowFor)
+		<-c
+	}()
+	c <- 1
+	<-done
+}
+
+//go:noinline
+func poolWait(s *stage, ctx context.Context) {
+	db := sql.OpenDB(connector{})
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	held, err := db.Conn(ctx)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	go func() {
+		time.Sleep(slowFor)
+		held.Close()
+	}()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	c.Close()
+}
+
+// connector makes connections to nothing: only the pool around them matters.
+type connector struct{}
+
+func (connector) Connect(context.Context) (driver.Conn, error) { return conn{}, nil }
+func (connector) Driver() driver.Driver                        { return nil }
+
+type conn struct{}
+
+func (conn) Prepare(string) (driver.Stmt, error) { return nil, errors.ErrUnsupported }
+func (conn) Close() error                        { return nil }
+func (conn) Begin() (driver.Tx, error)           { return nil, errors.ErrUnsupported }
+
+//go:noinline
+func retryLoop(s *stage, ctx context.Context) {
+	for try := range 3 {
+		_, span := s.Start(ctx, "POST bank", trace.WithSpanKind(trace.SpanKindClient))
+		if try < 2 {
+			span.SetStatus(codes.Error, "refused")
+		}
+		span.End()
+		time.Sleep(slowFor / 3)
+	}
+}
+
+//go:noinline
+func slowPeer(s *stage, ctx context.Context) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		time.Sleep(slowFor)
+		c.Close()
+	}()
+	s.child(ctx, "GET peer", trace.SpanKindClient, func(context.Context) {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.Copy(io.Discard, c)
+	})
+}
+
+//go:noinline
+func blockingFile(s *stage, _ context.Context) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	defer r.Close()
+	r.Fd() // reads block in the kernel from now on
+	go func() {
+		time.Sleep(slowFor)
+		w.Close()
+	}()
+	_, _ = r.Read(make([]byte, 1))
+}
+
+// runQueue has more goroutines that compute than there are processors.
+func runQueue(s *stage, _ context.Context) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	ctx := context.Background() // no span: the rest of the program
+	for range 6 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			_, span := s.Start(ctx, "others")
+			defer span.End()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					compute(time.Millisecond)
+				}
+			}
+		})
+	}
+	compute(4 * slowFor)
+	close(stop)
+	wg.Wait()
+}
+
+func deferrableTail(s *stage, ctx context.Context) {
+	s.child(ctx, "SELECT x", trace.SpanKindClient, func(context.Context) { <-time.After(slowFor / 4) })
+	s.child(ctx, "redis.SET", trace.SpanKindClient, func(context.Context) { <-time.After(slowFor) })
+}
+
+func siblings(s *stage, ctx context.Context) {
+	for _, name := range []string{"GET a", "GET b", "GET c"} {
+		s.child(ctx, name, trace.SpanKindClient, func(context.Context) { <-time.After(slowFor / 2) })
+	}
+}
+
+func nPlusOne(s *stage, ctx context.Context) {
+	for range 12 {
+		s.child(ctx, "SELECT item", trace.SpanKindClient, func(context.Context) { <-time.After(slowFor / 12) })
+	}
+}
+
+// TestStagedGarbage makes the collector need help. How much it asks for is its
+// own affair: what is wanted is that the time shows as its.
+func TestStagedGarbage(t *testing.T) {
+	s := &stage{newService(t, exactly), t}
+	s.armed(t)
+	a := s.analyzed(t, func(*stage, context.Context) {
+		var wg sync.WaitGroup
+		for range 2 * runtime.GOMAXPROCS(0) {
+			wg.Go(func() {
+				var keep [][]*[64]byte
+				for range 60 {
+					list := make([]*[64]byte, 10_000)
+					for i := range list {
+						list[i] = new([64]byte)
+					}
+					keep = append(keep, list)
+				}
+				runtime.KeepAlive(keep)
+			})
+		}
+		wg.Wait()
+	})
+	var gc time.Duration
+	for _, st := range a.Nodes[0].States {
+		if st.State == stall.StateGCAssist || st.State == stall.StateSTW {
+			gc += st.Time
+		}
+	}
+	if gc == 0 {
+		t.Errorf("got %+v; want time for the collector", a.Nodes[0].States)
+	}
+}
+
+// TestStagedWorkAfterEnd: a span that goes on when its request has ended.
+func TestStagedWorkAfterEnd(t *testing.T) {
+	s := &stage{newService(t, quick), t}
+	ctx, root := s.Start(context.Background(), "request", trace.WithSpanKind(trace.SpanKindServer))
+	_, late := s.Start(ctx, "audit")
+	time.Sleep(5 * time.Millisecond)
+	root.End()
+	time.Sleep(50 * time.Millisecond)
+	late.End()
+	a := stall.Analyze(s.trace(t, root))
+	if n := len(a.Findings); n == 0 || a.Findings[n-1].Kind != stall.WorkAfterEnd {
+		t.Errorf("got %v; want %s", texts(a), stall.WorkAfterEnd)
+	}
+}
+
+// TestStagedHealthy: a request in which nothing is wrong has no finding.
+func TestStagedHealthy(t *testing.T) {
+	s := &stage{newService(t, exactly), t}
+	s.armed(t)
+	for try := range 5 {
+		a := s.analyzed(t, func(s *stage, ctx context.Context) {
+			s.child(ctx, "redis.GET", trace.SpanKindClient, func(context.Context) { <-time.After(8 * time.Millisecond) })
+			compute(4 * time.Millisecond)
+			s.child(ctx, "SELECT orders", trace.SpanKindClient, func(context.Context) { <-time.After(12 * time.Millisecond) })
+			compute(4 * time.Millisecond)
+			s.child(ctx, "POST /pay", trace.SpanKindClient, func(context.Context) { <-time.After(10 * time.Millisecond) })
+			var b bytes.Buffer
+			b.WriteString("answer")
+		})
+		if len(a.Findings) == 0 {
+			return
+		}
+		if try == 4 {
+			t.Errorf("got %v; want no finding", texts(a))
+		}
+	}
+}
