@@ -52,6 +52,10 @@ bench-labels: ## measure what labels cost a span, beside others that label, prin
 bench-truth: ## compare the CPU shown for spans with what they used, print one table
 	go run ./bench/cputruth -out bench/results/cputruth.txt
 
+.PHONY: bench-windows
+bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
+	go run ./bench/windows -out bench/results/windows.txt
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each; what it finds goes to testdata/fuzz, to be kept
 	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block

@@ -9,6 +9,7 @@
 //
 // What the CPU figures are worth says bench/cputruth (make bench-truth), what a
 // label costs a span bench/peers/labels, beside others that label (make
-// bench-labels). Ratios taken side by side are to be trusted, times on a machine
-// that others use are not.
+// bench-labels), what is lost between windows and how soon CPU time is seen
+// bench/windows (make bench-windows). Ratios taken side by side are to be trusted,
+// times on a machine that others use are not.
 package bench

@@ -40,8 +40,9 @@
 // A trace's signals are what the process went through in its time, in stretches of
 // about a second, longer where there would be more than 600: start_ns, end_ns and
 // values by name, as the package profiler documents them (SignalRunDelay and so
-// on). A list's profiler has the governor's figures, and those
-// of the execution traces of slow requests.
+// on). A list's profiler has the time that was not sampled between windows (lost_ns),
+// the share of the time since its start that windows cover (covered), the governor's
+// figures, and those of the execution traces of slow requests.
 //
 // # Mounting
 //

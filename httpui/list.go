@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -62,6 +63,12 @@ type profilerJSON struct {
 	Running bool   `json:"running"`
 	State   string `json:"state"`
 
+	// LostNS is the time between windows in which nothing was sampled; Covered is
+	// the share of the time since the profiler's start that windows cover, null
+	// before the first is over.
+	LostNS  int64    `json:"lost_ns"`
+	Covered *float64 `json:"covered"`
+
 	Governor *governorJSON `json:"governor,omitempty"`
 	Exact    *exactJSON    `json:"exact,omitempty"`
 }
@@ -106,7 +113,7 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 	list := listJSON{
 		Traces:   make([]summaryJSON, len(p.Traces)),
 		Cursor:   p.Cursor,
-		Profiler: profilerJSON{st.Running, st.State, newGovernor(h.opts.Profiler, st), newExact(h.opts.Profiler, st)},
+		Profiler: newProfiler(h.opts.Profiler, st),
 		Store:    h.health(),
 		Problems: append([]string{}, p.Problems...),
 	}
@@ -131,6 +138,15 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 		}
 	}
 	return list
+}
+
+func newProfiler(p *profiler.Profiler, st profiler.Stats) profilerJSON {
+	j := profilerJSON{Running: st.Running, State: st.State, LostNS: int64(st.Lost), Governor: newGovernor(p, st), Exact: newExact(p, st)}
+	if all := st.Covered + st.Lost + st.Missed; all > 0 {
+		share := float64(st.Covered) / float64(all)
+		j.Covered = &share
+	}
+	return j
 }
 
 // readQuery turns the list's parameters into a query; all of them hold at once.

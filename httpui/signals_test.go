@@ -1,6 +1,7 @@
 package httpui
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -38,5 +39,28 @@ func TestSignalsAreJoined(t *testing.T) {
 	}
 	if got := newSignals(nil, start); got == nil || len(got) != 0 {
 		t.Errorf("got %v of none; want an empty list", got)
+	}
+}
+
+// What the profiler could not see is told beside what it saw.
+func TestWhatIsMissingIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		stats profiler.Stats
+		lost  int64
+		share float64 // -1: not known
+	}{
+		{profiler.Stats{}, 0, -1},
+		{profiler.Stats{Lost: 20 * time.Millisecond, Covered: 980 * time.Millisecond}, 20_000_000, 0.98},
+		{profiler.Stats{Lost: 10 * time.Millisecond, Covered: 490 * time.Millisecond, Missed: 500 * time.Millisecond}, 10_000_000, 0.49},
+		{profiler.Stats{Missed: time.Minute}, 0, 0},
+	} {
+		got := newProfiler(nil, tt.stats)
+		share := -1.0
+		if got.Covered != nil {
+			share = *got.Covered
+		}
+		if got.LostNS != tt.lost || math.Abs(share-tt.share) > 1e-9 {
+			t.Errorf("%+v: got %d ns lost and a share of %v; want %d and %v", tt.stats, got.LostNS, share, tt.lost, tt.share)
+		}
 	}
 }

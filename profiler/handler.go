@@ -212,6 +212,7 @@ func (p *Profiler) takeProfile(ctx context.Context, d time.Duration, w *bytes.Bu
 	}
 	p.spans.identify(spans, generation)
 	p.putLabels(prof, spans)
+	p.names.turn()
 	w.Reset()
 	return prof.Write(w)
 }

@@ -65,6 +65,9 @@ var learnLabels = sync.OnceValues(func() (readable bool, err error) {
 	if probe.key == nil || sample.Value(probe.key) == nil {
 		return false, fmt.Errorf("%w (%s)", errLabels, runtime.Version())
 	}
+	if !isPointer(sample.Value(probe.key)) {
+		return false, fmt.Errorf("%w (%s)", errLabels, runtime.Version())
+	}
 	labelKey, labelsOfType = probe.key, sample.Value(probe.key)
 	direct = laidOutAsLabelSet(reflect.TypeOf(labelsOfType))
 
@@ -72,11 +75,20 @@ var learnLabels = sync.OnceValues(func() (readable bool, err error) {
 	// The trial runs on a goroutine of its own, which takes its labels along.
 	verdict := make(chan bool)
 	go func() {
+		same := false
+		defer func() {
+			_ = recover() // nor is it when the comparison fails
+			verdict <- same
+		}()
 		pprof.SetGoroutineLabels(sample)
-		verdict <- goroutineLabels() == labelsOfType
+		same = goroutineLabels() == labelsOfType
 	}()
 	return <-verdict, nil
 })
+
+// isPointer reports whether labels are a pointer: others are made from an address
+// and compared with ==, which panics for a slice or a map.
+func isPointer(labels any) bool { return reflect.TypeOf(labels).Kind() == reflect.Pointer }
 
 var errLabels = errors.New("this Go version keeps goroutine labels in a way that is not understood; a newer spanclock may")
 

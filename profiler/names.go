@@ -16,8 +16,8 @@ const (
 	serviceLabel = "service"
 )
 
-// maxNames bounds what is noted of the spans of one window.
-const maxNames = 1 << 17
+// maxNames bounds each half of what is noted of the spans of one window.
+const maxNames = 1 << 16
 
 // nameBook notes what the spans were that end while somebody collects a profile.
 // Goroutines carry ids alone, and of ended spans nothing else is kept.
@@ -49,12 +49,13 @@ func (b *nameBook) note(s sdktrace.ReadOnlySpan) {
 	key, n := keyOf(s.SpanContext().SpanID()), nameOf(s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.now) >= maxNames { // the older half goes; the latest are wanted most
+		b.last, b.now = b.now, nil
+	}
 	if b.now == nil {
 		b.now = map[spanKey64]spanName{}
 	}
-	if len(b.now) < maxNames {
-		b.now[key] = n
-	}
+	b.now[key] = n
 }
 
 // open begins the noting for one more reader, close ends it.

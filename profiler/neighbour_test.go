@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,7 @@ func TestHammer(t *testing.T) {
 	tp.Store((*profiler.Profiler)(nil).TracerProvider(sdk))
 
 	quit := make(chan struct{})
+	readable := false // goroutine labels; known in the end
 	var wg sync.WaitGroup
 	loop := func(f func()) {
 		wg.Go(func() {
@@ -108,21 +110,48 @@ func TestHammer(t *testing.T) {
 		case <-quit:
 		}
 	})
+	// Spans end in every wrong way; never has those that stay in flight, of which the
+	// goroutine may keep a label.
+	over := make(chan struct{})
+	var workers sync.WaitGroup
+	var one sync.Mutex // to look at labels: labelsHere takes any goroutine in it
 	for range 4 {
-		loop(func() {
+		var unended []trace.SpanID
+		work := func() {
 			ctx, a := tp.Load().Tracer("t").Start(context.Background(), "a")
 			_, b := tp.Load().Tracer("t").Start(ctx, "b")
 			_, never := tp.Load().Tracer("t").Start(ctx, "never")
 			a.End()
 			b.End()
 			b.End()
-			_ = never
+			unended = append(unended, never.SpanContext().SpanID())
 			_, c := tp.Load().Tracer("t").Start(ctx, "c")
 			select {
 			case elsewhere <- c:
 			case <-quit:
+				c.End()
 			}
 			trace.SpanFromContext(ctx).End()
+		}
+		wg.Add(1)
+		workers.Go(func() {
+			for done := false; !done; {
+				select {
+				case <-quit:
+					done = true
+				default:
+					work()
+				}
+			}
+			wg.Done()
+			<-over
+			_, last := tp.Load().Tracer("t").Start(context.Background(), "last") // puts the goroutine right
+			last.End()
+			one.Lock()
+			defer one.Unlock()
+			if got := labelsHere(t)["span_id"]; readable && got != "" && !slices.ContainsFunc(unended, func(id trace.SpanID) bool { return id.String() == got }) {
+				t.Errorf("got span_id %q on a worker; want none but that of a span in flight", got)
+			}
 		})
 	}
 
@@ -143,8 +172,14 @@ func TestHammer(t *testing.T) {
 			t.Errorf("got %d panics, %q; want none, stopped", st.Panics, st.State)
 		}
 	}
+	readable = current.Load().Stats().LabelsReadable
 	close(quit)
 	wg.Wait()
+	for len(elsewhere) > 0 {
+		(<-elsewhere).End()
+	}
+	close(over)
+	workers.Wait()
 	pprof.StopCPUProfile()
 	carries(t, "after it all", nil)
 }

@@ -170,9 +170,10 @@ type Profiler struct {
 	wish     time.Time     // somebody wants to see what was burnt until then
 	cut      time.Time     // the same, with no regard to MinWindow
 	holding  bool          // the process's CPU profile is ours
+	taking   bool          // or is about to be: Pause must not say that it is free
 	idle     bool          // no window runs, and all that ran are stored
 	settled  time.Time     // what was burnt before is stored, as far as it was sampled
-	changed  chan struct{} // closed and replaced when one of the former three changes
+	changed  chan struct{} // closed and replaced when one of the former four changes
 	taps     map[*tap]struct{}
 	stats    Stats
 	governor *governor
@@ -277,7 +278,7 @@ func (p *Profiler) Pause() {
 	p.mu.Unlock()
 	p.wake()
 	p.exact.pause()
-	_ = p.await(context.Background(), func() bool { return !p.holding || !p.paused })
+	_ = p.await(context.Background(), func() bool { return !p.holding && !p.taking || !p.paused })
 }
 
 // Resume takes the CPU profile again after Pause, at once or as soon as nobody

@@ -86,7 +86,7 @@ func (t *tracer) Start(ctx context.Context, name string, opts ...trace.SpanStart
 // frame, which has waited for its context.
 func (p *Profiler) label(ctx context.Context, span trace.Span) context.Context {
 	f := p.startedHere(span)
-	if f == nil || f.Context != nil { // not labelled, or wrapped twice
+	if f == nil || !f.taken.CompareAndSwap(false, true) { // not labelled, or wrapped twice
 		return ctx
 	}
 	f.Context = ctx

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,4 +187,34 @@ func TestPrintedContext(t *testing.T) {
 			t.Errorf("%s: got %q; want it to end in %q", verb, got, want)
 		}
 	}
+}
+
+// sameID gives all spans the same ids, as a broken IDGenerator may.
+type sameID struct{}
+
+func (sameID) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {
+	return trace.TraceID{1}, trace.SpanID{2}
+}
+
+func (sameID) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return trace.SpanID{2} }
+
+// Whose ids repeat gets wrong figures, but the contexts are everybody's own, and
+// nobody writes to what is another's: the race detector looks on.
+func TestRepeatedIDs(t *testing.T) {
+	s := newService(t, quick)
+	tracer := s.prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(sameID{}))).Tracer("test")
+	type whose struct{}
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for range 2000 {
+				ctx, span := tracer.Start(context.WithValue(context.Background(), whose{}, g), "span")
+				if got := ctx.Value(whose{}); got != g {
+					t.Errorf("got the context of goroutine %v; want that of %d", got, g)
+				}
+				span.End()
+			}
+		})
+	}
+	wg.Wait()
 }

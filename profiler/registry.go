@@ -55,7 +55,7 @@ func parseKey(s string) (spanKey64, bool) {
 // never used again: nobody knows for how long a context is kept.
 type frame struct {
 	// Context is what the wrapper made this the child of; nil for a span that was
-	// made without it. Only the goroutine that starts the span writes it.
+	// made without it. Only who takes the frame writes it.
 	context.Context
 
 	p     *Profiler
@@ -78,6 +78,10 @@ type frame struct {
 
 	// born is the registry's clock when the span started.
 	born uint32
+
+	// taken says that a wrapper gave the frame out as a context. An IDGenerator that
+	// repeats ids leads several goroutines to one frame; one of them gets it.
+	taken atomic.Bool
 
 	// gone says that the registry no longer holds the frame: the span ended, or
 	// had to make room.

@@ -36,6 +36,9 @@ type Stats struct {
 	// included.
 	Lost time.Duration
 
+	// Covered is the time that windows were running, Missed that of the holes.
+	Covered, Missed time.Duration
+
 	// AgedSpans counts those that had to go because of Options.MaxAge.
 	AgedSpans int64
 

@@ -48,7 +48,7 @@ func (p *Profiler) run(ready chan<- struct{}) {
 		if s.rec != nil {
 			s.rec.stop()
 		}
-		p.update(func() { p.stats.State, p.holding, p.idle = state, false, true })
+		p.update(func() { p.stats.State, p.holding, p.taking, p.idle = state, false, false, true })
 		close(p.done)
 		isReady()
 	}()
@@ -123,7 +123,9 @@ func (s *sampler) remaining(now time.Time) time.Duration {
 		return s.retry - now.Sub(s.tried)
 	case p.cut.After(s.rec.start):
 		return minCut - now.Sub(s.rec.start)
-	case p.wish.After(s.rec.start) || p.spans.crowded.Load():
+	case p.spans.crowded.Load(): // ended spans are about to be forgotten: at no level does that wait longer
+		return p.opts.MinWindow - now.Sub(s.rec.start)
+	case p.wish.After(s.rec.start):
 		return p.pace(p.opts.MinWindow) - now.Sub(s.rec.start)
 	default:
 		return p.pace(p.opts.Window) - now.Sub(s.rec.start)
@@ -176,6 +178,7 @@ func (s *sampler) begin() {
 	p := s.p
 	p.mu.Lock()
 	stopping, unwanted := p.stopping, p.unwanted()
+	p.taking = !stopping && unwanted == ""
 	p.mu.Unlock()
 
 	state := "stopping"
@@ -191,7 +194,7 @@ func (s *sampler) begin() {
 	default:
 		state = holeForeign
 	}
-	p.update(func() { p.stats.State, p.holding = state, s.rec != nil })
+	p.update(func() { p.stats.State, p.holding, p.taking = state, s.rec != nil, false })
 }
 
 // publish tells those who wait that all windows before the running one, and
@@ -267,6 +270,7 @@ func (s *sampler) endHole(at time.Time) {
 	p.put(spanstore.UsageBatch{Windows: []spanstore.Window{{Start: wall(s.covered), End: wall(at), Hole: s.hole}}})
 	p.mu.Lock()
 	p.stats.Holes++
+	p.stats.Missed += at.Sub(s.covered)
 	p.mu.Unlock()
 	s.covered, s.hole = at, ""
 }
@@ -282,6 +286,9 @@ func (s *sampler) finish(r *recording) (err error) {
 	if err != nil {
 		p.fail("reading a CPU profile", err)
 		w.Hole = holeUnreadable
+		p.mu.Lock()
+		p.stats.Missed += r.end.Sub(r.start)
+		p.mu.Unlock()
 		return errors.Join(err, p.put(spanstore.UsageBatch{Windows: []spanstore.Window{w}}))
 	}
 	p.over("reading a CPU profile")
@@ -292,7 +299,7 @@ func (s *sampler) finish(r *recording) (err error) {
 	w.Samples, w.Labeled = int(t.samples), int(t.labeled)
 	w.Process, w.RootsOnly = r.process, r.rootsOnly
 	err = p.put(spanstore.UsageBatch{Windows: []spanstore.Window{w}, Spans: t.usage})
-	p.count(t, w.End)
+	p.count(t, w)
 	p.govern(glance{
 		length:   r.end.Sub(r.start),
 		profiler: time.Duration(t.own-t.store-t.exact) * w.Period, store: time.Duration(t.store) * w.Period,
@@ -316,7 +323,7 @@ func (p *Profiler) put(b spanstore.UsageBatch) error {
 }
 
 // count adds a window to the figures.
-func (p *Profiler) count(t tally, end time.Time) {
+func (p *Profiler) count(t tally, w spanstore.Window) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.stats
@@ -326,7 +333,8 @@ func (p *Profiler) count(t tally, end time.Time) {
 	s.Late += t.late
 	s.Unattributed += t.unattributed
 	s.Own += t.own
-	s.CoveredUntil = end
+	s.Covered += w.End.Sub(w.Start)
+	s.CoveredUntil = w.End
 }
 
 // wall returns t as it is stored: in UTC, without the monotonic clock.

@@ -105,8 +105,8 @@ func TestStacksShowTheBurner(t *testing.T) {
 func TestFewStacksKeptAllSamplesCounted(t *testing.T) {
 	s := newService(t, &profiler.Options{MinWindow: 100 * time.Millisecond, MaxStacks: 1, MaxDepth: 2})
 	_, span := s.Start(context.Background(), "span")
-	burnCPU(200 * time.Millisecond)
-	deep(200, func() { burnCPU(200 * time.Millisecond) })
+	burnSome(1000)
+	deep(200, func() { burnSome(1000) })
 	span.End()
 	s.refresh(t)
 	u := s.usage(t, span)
@@ -223,6 +223,21 @@ func TestPauseFreesTheProfile(t *testing.T) {
 	}
 	if paused != 3 {
 		t.Errorf("got %d holes named paused; want 3", paused)
+	}
+}
+
+// However soon after a Resume, when Pause returns the profile is free.
+func TestPauseRightAfterResume(t *testing.T) {
+	s := newService(t, quick)
+	s.prof.Pause()
+	for i := range 300 {
+		s.prof.Resume()
+		time.Sleep(time.Duration(i%40) * 25 * time.Microsecond) // so that the sampler is here or there
+		s.prof.Pause()
+		if err := pprof.StartCPUProfile(io.Discard); err != nil {
+			t.Fatalf("turn %d: StartCPUProfile in a pause: %v", i, err)
+		}
+		pprof.StopCPUProfile()
 	}
 }
 
@@ -349,16 +364,18 @@ func TestSpansThatNeverEnd(t *testing.T) {
 	<-done
 
 	// A span that had to make room leaves no label behind either.
-	first, others := make(chan struct{}), make(chan struct{})
+	first, begun, others := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(first)
 		_, span := s.Start(context.Background(), "dropped")
+		close(begun)
 		<-others
 		span.End()
 		if s.prof.Stats().LabelsReadable {
 			carries(t, "after the end of a span that made room", nil)
 		}
 	}()
+	<-begun
 	for range started {
 		s.Start(context.Background(), "leak")
 	}

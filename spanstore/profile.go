@@ -30,10 +30,12 @@ type Profile struct {
 	// where it is not known, as for copies of kept traces.
 	Revision string
 
-	// Spans counts the operation's spans, those without a sample included.
-	// Usage.CPU by Spans is the mean CPU time of one, if CPU profiles ran all the
-	// time.
+	// Spans counts the operation's spans, those without a sample included, whether
+	// or not a CPU profile ran.
 	Spans int
+
+	// CPU is the mean CPU time of one.
+	CPU MeanCPU
 
 	// Usage is the sum over the spans; it has no ids. Of its Stacks the 256 most
 	// frequent are there.
@@ -73,10 +75,11 @@ func (s *Store) Profiles(ctx context.Context, q ProfileQuery) (*Profiles, error)
 	p := &profiling{revisions: revisions{sn: sn}, profiles: map[profileKey]*profileSum{}}
 	from, to := bounds(q.From, q.To)
 	p.collect(sn, from)
+	p.watched.close()
 
 	blocks := sn.scanBlocks()
 	err = sn.eachColumns(blocks, placesBetween(blocks, from, to, q.Service), func() columnsVisitor {
-		return &profiledSpans{of: p, from: from, to: to, q: q, counts: map[profileKey]int{}, blocks: blocks}
+		return &profiledSpans{of: p, from: from, to: to, q: q, counts: map[profileKey]profileCount{}, blocks: blocks}
 	}, func(v columnsVisitor) { p.merge(v.(*profiledSpans)) })
 	if err != nil {
 		return nil, err
@@ -98,6 +101,7 @@ type profiling struct {
 	revisions revisions
 	stacks    stackTable
 	usage     map[spanID]*spanUsage
+	watched   watched
 
 	left, many int // spans whose usage, and whose operation, was one too many
 	profiles   map[profileKey]*profileSum
@@ -109,10 +113,19 @@ type spanUsage struct {
 	stacks             []block.StackRef // of the stackTable
 }
 
+// add adds what was measured of another; stacks are apart.
+func (u *spanUsage) add(o *spanUsage) {
+	u.samples, u.cpu, u.late = u.samples+o.samples, u.cpu+o.cpu, u.late+o.late
+}
+
+// profileCount counts spans, and those of them that were watched from start to end.
+type profileCount struct{ spans, seen int }
+
 type profileSum struct {
-	spans  int
-	usage  spanUsage
-	stacks map[uint32]int64 // samples
+	profileCount
+	usage   spanUsage
+	watched spanUsage        // of the watched spans; without stacks
+	stacks  map[uint32]int64 // samples
 }
 
 // collect reads the usage that may belong to spans which start at from or later,
@@ -139,13 +152,14 @@ func (p *profiling) collect(sn *snapshot, from int64) {
 // add takes in a block of usage; its memory goes.
 func (p *profiling) add(u *block.Usage) {
 	ids := p.stacks.add(u)
+	p.watched.add(u.Windows)
 	for _, r := range u.Records {
 		of := p.usage[spanID{r.TraceID, r.SpanID}]
 		if of == nil {
 			of = &spanUsage{}
 			p.usage[spanID{r.TraceID, r.SpanID}] = of
 		}
-		of.samples, of.cpu, of.late = of.samples+r.Samples, of.cpu+r.CPU, of.late+r.LateSamples
+		of.add(&spanUsage{samples: r.Samples, cpu: r.CPU, late: r.LateSamples})
 		for _, ref := range r.Stacks {
 			of.stacks = append(of.stacks, block.StackRef{Stack: ids[ref.Stack], Samples: ref.Samples})
 		}
@@ -159,22 +173,23 @@ type profiledSpans struct {
 	q        ProfileQuery
 	blocks   []scanBlock
 
-	counts map[profileKey]int
+	counts map[profileKey]profileCount
 	hits   []profileHit
 
 	names, res, traces []uint32
 }
 
 type profileHit struct {
-	key profileKey
-	id  spanID
+	key     profileKey
+	id      spanID
+	watched bool
 }
 
 func (v *profiledSpans) visit(c *block.Columns, place int) {
 	revision := v.of.revisions.of(v.blocks[place].info)
 	table, ids := c.ResourceTable(), c.IDs()
 	v.names, v.res, v.traces = c.Names(v.names[:0]), c.Resources(v.res[:0]), c.Traces(v.traces[:0])
-	starts, _ := c.Times()
+	starts, ends := c.Times()
 	for i := range c.Len() {
 		key := profileKey{name: c.String(int(v.names[i])), revision: revision}
 		if r := v.res[i] - 1; int(r) < len(table) {
@@ -186,9 +201,14 @@ func (v *profiledSpans) visit(c *block.Columns, place int) {
 		if _, known := v.counts[key]; !known {
 			key = key.clone() // the block's memory goes
 		}
-		v.counts[key]++
+		n, watched := v.counts[key], v.of.watched.all(starts[i], ends[i])
+		n.spans++
+		if watched {
+			n.seen++
+		}
+		v.counts[key] = n
 		if id := (spanID{ids.Trace(v.traces[i]), ids.Span(i)}); v.of.usage[id] != nil {
-			v.hits = append(v.hits, profileHit{key.clone(), id})
+			v.hits = append(v.hits, profileHit{key.clone(), id, watched})
 		}
 	}
 }
@@ -200,9 +220,9 @@ func (k profileKey) clone() profileKey {
 func (p *profiling) merge(v *profiledSpans) {
 	for key, n := range v.counts {
 		if to := p.profile(key); to != nil {
-			to.spans += n
+			to.spans, to.seen = to.spans+n.spans, to.seen+n.seen
 		} else {
-			p.many += n
+			p.many += n.spans
 		}
 	}
 	for _, h := range v.hits {
@@ -211,7 +231,10 @@ func (p *profiling) merge(v *profiledSpans) {
 			continue
 		}
 		delete(p.usage, h.id) // a span that is in two blocks counts once
-		to.usage.samples, to.usage.cpu, to.usage.late = to.usage.samples+u.samples, to.usage.cpu+u.cpu, to.usage.late+u.late
+		to.usage.add(u)
+		if h.watched {
+			to.watched.add(u)
+		}
 		for _, ref := range u.stacks {
 			to.stacks[ref.Stack] += ref.Samples
 		}
@@ -233,6 +256,7 @@ func (p *profiling) result(problems []string) *Profiles {
 	for key, sum := range p.profiles {
 		out.Profiles = append(out.Profiles, Profile{
 			Service: key.service, Name: key.name, Revision: key.revision, Spans: sum.spans,
+			CPU: meanCPU(sum.seen, sum.watched.samples, time.Duration(sum.watched.cpu), p.watched.period),
 			Usage: Usage{
 				Samples: int(sum.usage.samples), CPU: time.Duration(sum.usage.cpu), LateSamples: int(sum.usage.late),
 				Stacks: p.stacks.most(sum.stacks, maxProfileStacks),

@@ -166,3 +166,63 @@ func TestProfilesOfSome(t *testing.T) {
 		t.Errorf("a nil store: got %v, %v; want nothing", got, err)
 	}
 }
+
+// The mean is that of the spans for which a CPU profile ran: those in holes, in
+// windows in which only local roots were labelled and beyond all windows are left
+// out, with what was measured of them.
+func TestMeanCPUOfWatchedSpans(t *testing.T) {
+	s := open(t, "", nil)
+	g := spangen.New(4)
+	start := time.Unix(1_700_000_000, 0).UTC()
+	sec := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	window := func(from, to int, roots bool, hole string) spanstore.Window {
+		w := spanstore.Window{Start: sec(from), End: sec(to), RootsOnly: roots, Hole: hole}
+		if hole == "" {
+			w.Period = 10 * time.Millisecond
+		}
+		return w
+	}
+	next := window(10, 20, false, "")
+	next.Start = next.Start.Add(20 * time.Millisecond) // between two windows
+	batch := spanstore.UsageBatch{Windows: []spanstore.Window{
+		window(0, 10, false, ""), next, window(20, 30, true, ""), window(30, 40, false, "paused"), window(40, 50, false, ""),
+	}}
+	for _, at := range []struct {
+		from, to int
+		name     string
+		samples  int
+	}{
+		{1, 2, "a", 4}, {9, 11, "a", 0}, {45, 46, "a", 4}, // watched
+		{21, 22, "a", 50}, {19, 21, "a", 1}, {32, 33, "a", 0}, {29, 45, "a", 9}, {60, 61, "a", 0},
+		{2, 3, "quiet", 0}, {3, 4, "quiet", 0},
+		{33, 34, "unseen", 0},
+	} {
+		stub := g.Request(sec(at.from), 1)[0]
+		stub.Name, stub.Resource, stub.StartTime, stub.EndTime = at.name, resource.Empty(), sec(at.from), sec(at.to)
+		export(t, s, stub)
+		if at.samples > 0 {
+			batch.Spans = append(batch.Spans, spanstore.Usage{TraceID: stub.SpanContext.TraceID(), SpanID: stub.SpanContext.SpanID(),
+				Samples: at.samples, CPU: time.Duration(at.samples) * 15 * time.Millisecond})
+		}
+	}
+	if err := s.AddUsage(ctx, batch); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Profiles(ctx, spanstore.ProfileQuery{})
+	if err != nil || len(got.Profiles) != 3 {
+		t.Fatalf("got %+v, %v; want three profiles", got, err)
+	}
+	for _, p := range got.Profiles {
+		want := map[string]spanstore.MeanCPU{
+			"a":      {Spans: 3, Samples: 8, Value: 40 * time.Millisecond, Low: 10 * time.Millisecond, High: 70 * time.Millisecond}, // 2·15·√(8+1) by 3
+			"quiet":  {Spans: 2, High: 15 * time.Millisecond},
+			"unseen": {},
+		}[p.Name]
+		if p.CPU != want {
+			t.Errorf("%s: got %+v; want %+v", p.Name, p.CPU, want)
+		}
+	}
+	if p := got.Profiles[0]; p.Spans != 8 || p.Usage.Samples != 68 {
+		t.Errorf("got %d spans with %d samples; want all 8 with 68", p.Spans, p.Usage.Samples)
+	}
+}

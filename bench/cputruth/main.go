@@ -68,17 +68,17 @@ func compare(w io.Writer, budget time.Duration) error {
 
 func rows(w io.Writer, place string, budget time.Duration) error {
 	fmt.Fprintf(w, "%s\n", place)
-	fmt.Fprintln(w, "  span  goroutines  spans  shown/true  shown/process  mean error     rmse  in interval   interval  calibration")
-	for _, goroutines := range []int{1, runtime.GOMAXPROCS(0)} {
+	fmt.Fprintln(w, "  span  goroutines     spans  shown/true  shown/sampled  unsampled  mean error     rmse  in interval   interval  calibration")
+	for _, as := range []manner{{goroutines: 1}, {goroutines: runtime.GOMAXPROCS(0)}, {goroutines: 16, burst: 200 * time.Microsecond}} {
 		for _, ms := range lengths {
 			length := ms * time.Millisecond
-			spans := min(max(int(budget/length), fewestSpans), mostSpans)
-			r, err := burnSpans(length, spans, goroutines)
+			spans := min(max(int(budget/length), fewestSpans, 2*as.goroutines), mostSpans) / as.goroutines * as.goroutines
+			r, err := burnSpans(length, spans, as)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(w, "%3d ms  %10d  %5d  %10.3f  %13.3f  %+7.2f ms  %5.1f ms  %9.1f %%  ±%5.1f ms  %11.3f\n", ms, goroutines, spans,
-				r.shown/r.burnt, r.shown/r.process, (r.shown-r.burnt)/float64(spans), math.Sqrt(r.squares/float64(spans)),
+			fmt.Fprintf(w, "%3d ms  %10s  %8d  %10.3f  %13.3f  %7.1f %%  %+7.2f ms  %5.1f ms  %9.1f %%  ±%5.1f ms  %11.3f\n", ms, as, spans,
+				r.shown/r.burnt, r.shown/(r.process-r.unsampled), 100*r.unsampled/r.process, (r.shown-r.burnt)/float64(spans), math.Sqrt(r.squares/float64(spans)),
 				100*float64(r.inside)/float64(spans), r.width/float64(spans), r.calibration())
 		}
 	}
@@ -86,12 +86,27 @@ func rows(w io.Writer, place string, budget time.Duration) error {
 	return nil
 }
 
+// manner is how spans burn CPU time: each on a thread of its own, or in bursts,
+// between which others have the thread.
+type manner struct {
+	goroutines int
+	burst      time.Duration // 0: all at once
+}
+
+func (m manner) String() string {
+	if m.burst > 0 {
+		return fmt.Sprintf("%d shared", m.goroutines)
+	}
+	return fmt.Sprint(m.goroutines)
+}
+
 // result is what the spans of one row come to, in ms.
 type result struct {
-	shown, burnt, process float64
-	squares, width        float64
-	inside                int
-	samples               int
+	shown, burnt       float64
+	process, unsampled float64
+	squares, width     float64
+	inside             int
+	samples            int
 }
 
 func (r *result) calibration() float64 {
@@ -103,21 +118,21 @@ func (r *result) calibration() float64 {
 
 // burnSpans makes spans of that CPU time each and looks at what is shown for
 // them.
-func burnSpans(length time.Duration, spans, goroutines int) (*result, error) {
+func burnSpans(length time.Duration, spans int, as manner) (*result, error) {
 	store, err := spanstore.Open("", nil)
 	if err != nil {
 		return nil, err
 	}
 	defer store.Close()
-	process := processCPU()
+	process, threads := processCPU(), threadTimes()
 	prof, err := profiler.Start(store, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer prof.Stop()
 	tp := prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor())))
-	truth := burnAll(tp.Tracer("cputruth"), length, spans, goroutines)
-	r := &result{process: inMS(processCPU() - process)}
+	truth := burnAll(tp.Tracer("cputruth"), length, spans, as)
+	r := &result{process: inMS(processCPU() - process), unsampled: inMS(unsampledSince(threads))}
 	if err := prof.Stop(); err != nil {
 		return nil, err
 	}
@@ -131,17 +146,19 @@ func burnSpans(length time.Duration, spans, goroutines int) (*result, error) {
 	return r, nil
 }
 
-func burnAll(tracer trace.Tracer, length time.Duration, spans, goroutines int) map[trace.TraceID]time.Duration {
+func burnAll(tracer trace.Tracer, length time.Duration, spans int, as manner) map[trace.TraceID]time.Duration {
 	truth := map[trace.TraceID]time.Duration{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for g := range goroutines {
+	for range as.goroutines {
 		wg.Go(func() {
-			runtime.LockOSThread() // the thread's clock is the span's only for as long as it stays
-			defer runtime.UnlockOSThread()
-			for range (spans + goroutines - 1 - g) / goroutines {
+			if as.burst == 0 {
+				runtime.LockOSThread() // the thread's clock is the span's only for as long as it stays
+				defer runtime.UnlockOSThread()
+			}
+			for range spans / as.goroutines {
 				_, span := tracer.Start(context.Background(), "burn")
-				burnt := burnCPU(length)
+				burnt := as.burn(length)
 				span.End()
 				mu.Lock()
 				truth[span.SpanContext().TraceID()] = burnt
@@ -151,6 +168,20 @@ func burnAll(tracer trace.Tracer, length time.Duration, spans, goroutines int) m
 	}
 	wg.Wait()
 	return truth
+}
+
+// burn uses about d of CPU time and returns how much.
+func (m manner) burn(d time.Duration) (used time.Duration) {
+	if m.burst == 0 {
+		return burnCPU(d)
+	}
+	for used < d {
+		runtime.LockOSThread() // for the burst only
+		used += burnCPU(min(m.burst, d-used))
+		runtime.UnlockOSThread()
+		runtime.Gosched()
+	}
+	return used
 }
 
 func (r *result) add(c stall.CPU, burnt time.Duration) {

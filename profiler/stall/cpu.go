@@ -257,7 +257,7 @@ func (c *coverage) estimate(s Segment, n int, cpu time.Duration, samplings int) 
 	if unwatched > 0 {
 		f.Reason = fmt.Sprintf("%s of %s not covered: %s", FormatDuration(unwatched), FormatDuration(wall), c.reason(watched))
 	}
-	half := margin(p, max(k, min(samplings, n)), n, value)
+	half := margin(p, max(k, min(samplings, n)), n, value, wall)
 	f.Low = max(0, value-half)
 	f.High = saturatingAdd(value, saturatingAdd(half, unwatched))
 	if n <= 0 {
@@ -287,22 +287,37 @@ const tick = 4 * time.Millisecond
 
 // lossDeviations is how many standard deviations of the samples lost the
 // interval has. Losses come in runs, while a neighbour is busy, and so scatter
-// more than if each sample were lost for itself. With 3 at least 97 % of the spans
-// of 1 to 100 ms lay in their intervals, and 98 % of those of 500 ms:
-// bench/results/cputruth.txt.
+// more than if each sample were lost for itself: with 3 at least 97 % of the spans
+// of 1 to 100 ms that had a thread to themselves lay in their intervals.
 const lossDeviations = 3
 
+// ruleOfThree is how many samples' worth of CPU time a span may have used that got
+// none: had it been more, none would have had a chance of e^-3, 5 %.
+const ruleOfThree = 3
+
+// sharedDeviations is how many standard deviations of the samples that fall at
+// random the interval has: 95 %. They are reckoned from one sample more than came:
+// where few came by chance the interval would be too narrow otherwise.
+const sharedDeviations = 2
+
 // margin is the half width of the interval of value, which n samples of period p
-// from k independent systematic samples stand for; see the package documentation.
-func margin(p time.Duration, k, n int, value time.Duration) time.Duration {
+// from k independent systematic samples in a span of that wall time stand for; see
+// the package documentation.
+func margin(p time.Duration, k, n int, value, wall time.Duration) time.Duration {
 	edges := float64(p+min(tick, p)) * math.Sqrt(float64(max(1, k)))
 	if n <= 0 || value <= 0 {
-		return time.Duration(edges)
+		return time.Duration(max(edges, ruleOfThree*float64(p)))
 	}
 	worth := float64(value) / float64(n) // of a sample, those that were lost included
 	lost := max(0, 1-float64(p)/worth)
 	scatter := lossDeviations * worth * math.Sqrt(float64(n)*lost)
-	return time.Duration(min(math.Hypot(edges, scatter), math.MaxInt64/4))
+	alone := math.Hypot(edges, scatter) // if the work had its thread to itself
+	off := 1 - float64(value)/float64(max(1, wall))
+	if float64(value)-alone > float64(wall) {
+		off = 1 // several goroutines were on CPU at once: nobody knows for how much of their time
+	}
+	shared := sharedDeviations * worth * math.Sqrt(float64(n+1)*max(0, off))
+	return time.Duration(min(math.Hypot(alone, shared), math.MaxInt64/4))
 }
 
 // windows counts the profiled windows that overlap s.

@@ -45,6 +45,10 @@ func TestCPUOfLocalRootsOnly(t *testing.T) {
 
 func TestSpanCPU(t *testing.T) {
 	whole := []spanstore.Window{window(-1000, 9000, "")}
+	var nine []spanstore.Window
+	for i := range 9 {
+		nine = append(nine, window(float64(100*i), float64(100*i+100), ""))
+	}
 	for _, tt := range []struct {
 		name    string
 		wall    float64
@@ -53,31 +57,37 @@ func TestSpanCPU(t *testing.T) {
 		want    stall.CPU
 		text    string
 	}{
-		{"samples in one window", 139, 6, whole,
+		{"on CPU all the time", 60, 6, whole,
 			stall.CPU{Value: 60 * ms, Low: 46 * ms, High: 74 * ms, Samples: 6, Evidence: stall.Sampled}, "≈ 60 ms (46–74)"},
-		{"one sample", 139, 1, whole,
+		{"a part of the wall time", 139, 6, whole, // √(14² + 4·10²·7·(1-60/139))
+			stall.CPU{Value: 60 * ms, Low: 60*ms - 42_277_262, High: 60*ms + 42_277_262, Samples: 6, Evidence: stall.Sampled}, "≈ 60 ms (18–102)"},
+		{"more than one goroutine can have been", 30, 6, whole, // √(14² + 4·10²·7)
+			stall.CPU{Value: 60 * ms, Low: 60*ms - 54_735_729, High: 60*ms + 54_735_729, Samples: 6, Evidence: stall.Sampled}, "≈ 60 ms (5.3–115)"},
+		{"one sample", 10, 1, whole,
 			stall.CPU{Value: 10 * ms, Low: 0, High: 24 * ms, Samples: 1, Evidence: stall.Sampled}, "≈ 10 ms (0–24)"},
 		{"no sample is a bound", 139, 0, whole,
-			stall.CPU{High: 14 * ms, Evidence: stall.Sampled}, "< 14 ms"},
+			stall.CPU{High: 30 * ms, Evidence: stall.Sampled}, "< 30 ms"},
 		{"a bound is not more than the wall time", 3, 0, whole,
 			stall.CPU{High: 3 * ms, Evidence: stall.Sampled}, "< 3 ms"},
-		{"four windows double the interval", 400, 20, []spanstore.Window{window(0, 100, ""), window(100, 200, ""), window(200, 300, ""), window(300, 400, "")},
+		{"many windows raise the bound", 900, 0, nine,
+			stall.CPU{High: 42 * ms, Evidence: stall.Sampled}, "< 42 ms"},
+		{"four windows double the interval", 200, 20, []spanstore.Window{window(0, 50, ""), window(50, 100, ""), window(100, 150, ""), window(150, 200, "")},
 			stall.CPU{Value: 200 * ms, Low: 172 * ms, High: 228 * ms, Samples: 20, Evidence: stall.Sampled}, "≈ 200 ms (172–228)"},
-		{"windows that only touch do not count", 100, 5, []spanstore.Window{window(-50, 0, ""), window(0, 100, ""), window(100, 200, "")},
+		{"windows that only touch do not count", 50, 5, []spanstore.Window{window(-50, 0, ""), window(0, 50, ""), window(50, 100, "")},
 			stall.CPU{Value: 50 * ms, Low: 36 * ms, High: 64 * ms, Samples: 5, Evidence: stall.Sampled}, "≈ 50 ms (36–64)"},
-		{"a gap widens the upper end", 100, 5, []spanstore.Window{window(-50, 100-3, "")},
+		{"a gap widens the upper end", 50, 5, []spanstore.Window{window(-50, 50-3, "")},
 			stall.CPU{Value: 50 * ms, Low: 36 * ms, High: 67 * ms, Samples: 5, Evidence: stall.Sampled,
-				Reason: "3 ms of 100 ms not covered: between two CPU profile windows"}, "≈ 50 ms (36–67)"},
+				Reason: "3 ms of 50 ms not covered: between two CPU profile windows"}, "≈ 50 ms (36–67)"},
 		{"a hole widens the bound and is named", 100, 0, []spanstore.Window{window(0, 60, ""), window(60, 100, "another CPU profile was running")},
-			stall.CPU{High: 54 * ms, Evidence: stall.Sampled,
-				Reason: "40 ms of 100 ms not covered: another CPU profile was running"}, "< 54 ms"},
+			stall.CPU{High: 70 * ms, Evidence: stall.Sampled,
+				Reason: "40 ms of 100 ms not covered: another CPU profile was running"}, "< 70 ms"},
 		{"only a hole", 100, 0, []spanstore.Window{window(-10, 100, "another CPU profile was running")},
 			stall.CPU{Evidence: stall.None, Reason: "another CPU profile was running"}, "?"},
 		{"nobody looked", 100, 0, nil,
 			stall.CPU{Evidence: stall.None, Reason: "no CPU profile covers it"}, "?"},
-		{"samples whose window is gone", 100, 3, nil,
-			stall.CPU{Value: 30 * ms, Low: 16 * ms, High: 144 * ms, Samples: 3, Evidence: stall.Sampled,
-				Reason: "100 ms of 100 ms not covered: no CPU profile covers it"}, "≈ 30 ms (16–144)"},
+		{"samples whose window is gone", 30, 3, nil,
+			stall.CPU{Value: 30 * ms, Low: 16 * ms, High: 74 * ms, Samples: 3, Evidence: stall.Sampled,
+				Reason: "30 ms of 30 ms not covered: no CPU profile covers it"}, "≈ 30 ms (16–74)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := literal(span{id: 1, name: "s", end: tt.wall})
@@ -88,7 +98,7 @@ func TestSpanCPU(t *testing.T) {
 			a := stall.Analyze(tr)
 			check(t, a)
 			got := a.Nodes[0].CPU
-			if got != tt.want {
+			if rounded(got) != rounded(tt.want) {
 				t.Errorf("got %+v; want %+v", got, tt.want)
 			}
 			if got.String() != tt.text {
@@ -101,11 +111,17 @@ func TestSpanCPU(t *testing.T) {
 	}
 }
 
+// rounded is c to the microsecond, for intervals that have a root in them.
+func rounded(c stall.CPU) stall.CPU {
+	c.Low, c.High = c.Low.Round(time.Microsecond), c.High.Round(time.Microsecond)
+	return c
+}
+
 // Samples that were lost give the others more worth, and widen the interval with
 // their number.
 func TestLostSamplesWidenTheInterval(t *testing.T) {
 	half := func(samples int, cpu time.Duration) time.Duration {
-		tr := literal(span{id: 1, name: "s", end: 10_000})
+		tr := literal(span{id: 1, name: "s", end: float64(cpu) / float64(ms)})
 		tr.Windows = []spanstore.Window{window(-1000, 11_000, "")}
 		tr.Usage[spanID(1)] = spanstore.Usage{TraceID: tr.ID, SpanID: spanID(1), Samples: samples, CPU: cpu}
 		got := stall.Analyze(tr).Nodes[0].CPU
@@ -147,9 +163,9 @@ func TestTraceCPUIsThatOfItsSummary(t *testing.T) {
 	if got := stall.SummaryCPU(s); got != a.CPU {
 		t.Errorf("SummaryCPU: got %+v; want Analysis.CPU %+v", got, a.CPU)
 	}
-	half := time.Duration(19_798_989) // 14 ms times √2, for two services
+	half := time.Duration(59_262_130) // √(2·14² + 4·10²·13·(1-120/300)): two services
 	want := stall.CPU{Value: 120 * ms, Low: 120*ms - half, High: 120*ms + half, Samples: 12, Evidence: stall.Sampled}
-	if a.CPU != want {
+	if rounded(a.CPU) != rounded(want) {
 		t.Errorf("got %+v; want %+v", a.CPU, want)
 	}
 	for i, want := range []time.Duration{120 * ms, 110 * ms, 90 * ms} {
@@ -198,17 +214,17 @@ func TestStatesAndBudget(t *testing.T) {
 	a := stall.Analyze(tr)
 	check(t, a)
 	for i, want := range [][]stall.Share{
-		{{stall.StateCovered, 60 * ms, 60 * ms, 60 * ms, stall.Exact}, {stall.StateCPU, 30 * ms, 16 * ms, 40 * ms, stall.Sampled},
-			{stall.StateUnknown, 10 * ms, 0, 24 * ms, stall.None}},
-		{{stall.StateCPU, 0, 0, 14 * ms, stall.Sampled}, {stall.StateNet, 50 * ms, 36 * ms, 50 * ms, stall.Inferred}},
+		{{stall.StateCovered, 60 * ms, 60 * ms, 60 * ms, stall.Exact}, {stall.StateCPU, 30 * ms, 0, 40 * ms, stall.Sampled},
+			{stall.StateUnknown, 10 * ms, 0, 40 * ms, stall.None}},
+		{{stall.StateCPU, 0, 0, 30 * ms, stall.Sampled}, {stall.StateNet, 50 * ms, 20 * ms, 50 * ms, stall.Inferred}},
 		{{stall.StateCPU, 0, 0, 10 * ms, stall.Sampled}, {stall.StateUnknown, 10 * ms, 0, 10 * ms, stall.None}},
 	} {
 		compare(t, a.Nodes[i].Span.Name, a.Nodes[i].States, want)
 	}
 	compare(t, "budget", a.Budget, []stall.Share{
-		{stall.StateCPU, 30 * ms, 16 * ms, 44 * ms, stall.Sampled},
-		{stall.StateNet, 50 * ms, 36 * ms, 64 * ms, stall.Inferred},
-		{stall.StateUnknown, 20 * ms, 6 * ms, 34 * ms, stall.None},
+		{stall.StateCPU, 30 * ms, 0, 66_276_714, stall.Sampled}, // √(14² + 4·10²·4·(1-30/100)) more
+		{stall.StateNet, 50 * ms, 50*ms - 36_276_714, 80 * ms, stall.Inferred},
+		{stall.StateUnknown, 20 * ms, 0, 50 * ms, stall.None},
 	})
 }
 

@@ -49,27 +49,38 @@
 //
 // # CPU figures
 //
-// CPU samples are systematic (one timer a thread), not random. n samples of
-// period P, 10 ms, stand for n·P of CPU time, and for work on one thread the error
-// is less than P + T in each profile window that the work touches: P because
-// nobody knows where between two samples the work began and ended, and T, 4 ms,
-// because the kernel delivers a sample at its next tick. Over k windows the errors
-// are independent, and the half width of the interval is E = (P+T)·√k.
+// CPU samples are systematic: the timer of a thread ticks each P, 10 ms, of the CPU
+// time that the thread uses, and n samples stand for n·P. For work that has a
+// thread to itself the error is less than P + T in each profile window that it
+// touches: P because nobody knows where between two samples the work began and
+// ended, and T, 4 ms, because the kernel delivers a sample at its next tick. Over k
+// windows the errors are independent, and the half width of the interval is
+// E = (P+T)·√k.
+//
+// Work in short bursts, between which others run on the thread, gets the ticks that
+// happen to fall on it: its samples are nearly Poisson, and scatter by √n. Whether
+// that was so nobody recorded, but a span whose CPU time, v, is a part of its wall
+// time, w, gave others the chance: n samples scatter by √((n+1)·(1 - v/w)), of which
+// twice is added; the 1 is for those who got fewer than their due. A span that was
+// on CPU all the time keeps E. Where v is more than w by more than the interval,
+// several goroutines were on CPU at once, and for how much of their time is not
+// known: it counts as 1 - v/w = 1.
 //
 // Samples get lost beside busy neighbours. The profiler knows how many, by the
 // clocks of the threads, and gives a sample of the window more worth, c·P instead
 // of P: the value is n·c·P. Which spans lost them it does not know. With the share
 // q = 1 - 1/c lost, n samples scatter by √(n·q), so that the half width is
 //
-//	√(E² + (3·c·P)²·n·q)
+//	√(E² + (3·c·P)²·n·q + (2·c·P)²·(n+1)·(1 - v/w))
 //
 // below as above, but never below 0. Time that no window covers widens the upper
 // end by as much. No sample in a span that was watched is a bound: between 0 and
-// E, and not more than the span's wall time. All of this assumes that at most one
-// goroutine of the span was on CPU at a time, as the ±P does; the parallelism of
-// a span cannot be known from samples. A span that nobody watched has no figure
-// but a reason. What share of the spans lies in its interval is measured:
-// bench/results/cputruth.txt.
+// 3·P or E, whichever is more, and not more than the span's wall time; more than
+// 3·P of CPU time in bursts would have had a sample in 95 of 100 cases. The edges and
+// bounds assume that at most one goroutine of the span was on CPU at a time; the
+// parallelism of a span cannot be known from samples alone. A span that nobody
+// watched has no figure but a reason. What share of the spans lies in its interval
+// is measured: bench/results/cputruth.txt.
 //
 // A span's CPU is its own. The figure of a whole trace has its interval from
 // the same rule, where the spans of one service, which mostly follow one another

@@ -16,5 +16,8 @@
 // nothing, as every program has one that does something; the SDK then makes a
 // snapshot of each span at its end, which costs about half a span. Who is a
 // span processor himself, as spanclock is, pays for the snapshot on the bare
-// SDK; in a program that exports its spans it is there already.
+// SDK; in a program that exports its spans it is there already. So over the bare
+// SDK spanclock takes 1.77 times as much, 1.60 with local roots alone, where a
+// processor that does nothing takes 1.51 and nothing below that can be reached; over
+// the exporting SDK it takes 1.12 and 1.02.
 package main

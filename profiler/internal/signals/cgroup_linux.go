@@ -26,6 +26,11 @@ func findGroups(root string) (groups, error) {
 		return groups{}, err
 	}
 	var g groups
+
+	// The pressure of the host is that of the process's group only when that is the
+	// root; version 1 has none of its own.
+	var host []string
+	inside := false
 	for line := range strings.Lines(string(member)) {
 		// hierarchy number : controllers : path
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -38,9 +43,19 @@ func findGroups(root string) (groups, error) {
 		}
 		dirs := nested(root, string(mounts), f[2], v2)
 		g.cpu = append(g.cpu, dirs...)
-		if v2 && len(dirs) > 0 {
-			g.pressure = append(g.pressure, filepath.Join(dirs[0], "cpu.pressure"))
+		switch {
+		case len(dirs) == 0:
+		case isRoot(dirs[0], v2):
+			host = append(host, filepath.Join(dirs[0], "cpu.pressure"))
+		default:
+			inside = true
+			if v2 {
+				g.pressure = append(g.pressure, filepath.Join(dirs[0], "cpu.pressure"))
+			}
 		}
+	}
+	if !inside {
+		g.pressure = append(host, filepath.Join(root, "proc/pressure/cpu"))
 	}
 	if len(g.cpu) == 0 {
 		return g, fmt.Errorf("no control group of this process with a cpu controller is mounted")
@@ -75,6 +90,17 @@ func nested(root, mounts, of string, v2 bool) (dirs []string) {
 		}
 	}
 	return nil
+}
+
+// isRoot reports whether dir is the root of all groups. Its path does not tell: in a
+// namespace each container's group is "/".
+func isRoot(dir string, v2 bool) bool {
+	if v2 {
+		_, err := os.Stat(filepath.Join(dir, "cgroup.events")) // all but the root have it
+		return os.IsNotExist(err)
+	}
+	_, err := os.Stat(filepath.Join(dir, "release_agent")) // only the root has it
+	return err == nil
 }
 
 func hasItem(list, item string) bool {

@@ -29,10 +29,10 @@ func kernelSources(root string) (found []source, missing []string) {
 	} else {
 		missing = append(missing, "throttling: no control group of the process has a CPU quota to report on")
 	}
-	if s := openPressure(append(groups.pressure, filepath.Join(root, "proc/pressure/cpu"))); s != nil {
+	if s := openPressure(groups.pressure); s != nil {
 		found = append(found, s)
 	} else {
-		missing = append(missing, "pressure: this kernel does not tell it, or not to this process")
+		missing = append(missing, "pressure: the process's control group does not tell it (version 1 has none), and that of the host is not the group's")
 	}
 	return found, missing
 }

@@ -59,7 +59,8 @@ func TestControlGroups(t *testing.T) {
 			"sys/fs/cgroup/cpu.stat":         "usage_usec 5\n",
 			"sys/fs/cgroup/pod/cpu.stat":     stat2(10, 1000),
 			"sys/fs/cgroup/pod/app/cpu.stat": stat2(1, 50), "sys/fs/cgroup/pod/app/cpu.pressure": psi(100),
-			"proc/pressure/cpu": psi(5),
+			"sys/fs/cgroup/pod/app/cgroup.events": "populated 1\n",
+			"proc/pressure/cpu":                   psi(5),
 		},
 		after: map[string]string{
 			"sys/fs/cgroup/pod/cpu.stat":     stat2(12, 3000),
@@ -77,7 +78,31 @@ func TestControlGroups(t *testing.T) {
 			"sys/fs/cgroup/cpu,cpuacct/x/cpu.stat": stat1(5, 1900), "sys/fs/cgroup/cpu,cpuacct/cpu.stat": stat1(1, 10),
 			"sys/fs/cgroup/unified/cpu.pressure": psi(9),
 		},
-		want: map[string]int64{ThrottledPeriods: 3, Throttled: 1210, Pressure: 8000},
+		want: map[string]int64{ThrottledPeriods: 3, Throttled: 1210}, // the pressure is the host's
+	}, {
+		name: "version 1 for CPU, pressure of a group of version 2",
+		before: map[string]string{
+			"proc/self/cgroup": "5:cpu,cpuacct:/docker/abc\n0::/app\n", "proc/self/mountinfo": mounts1,
+			"sys/fs/cgroup/unified/app/cgroup.events": "populated 1\n", "sys/fs/cgroup/unified/app/cpu.pressure": psi(1),
+		},
+		after: map[string]string{"sys/fs/cgroup/unified/app/cpu.pressure": psi(9)},
+		want:  map[string]int64{Pressure: 8000},
+	}, {
+		name: "version 1 alone: the pressure of the host is not the group's",
+		before: map[string]string{
+			"proc/self/cgroup": "5:cpu,cpuacct:/docker/abc\n", "proc/self/mountinfo": mounts1,
+			"sys/fs/cgroup/cpu,cpuacct/cpu.stat": stat1(0, 0), "proc/pressure/cpu": psi(1),
+		},
+		after: map[string]string{"proc/pressure/cpu": psi(9)},
+		want:  map[string]int64{ThrottledPeriods: 0, Throttled: 0},
+	}, {
+		name: "version 1, in the root",
+		before: map[string]string{
+			"proc/self/cgroup": "5:cpu,cpuacct:/\n", "proc/self/mountinfo": strings.Replace(mounts1, "/docker/abc", "/", 1),
+			"sys/fs/cgroup/cpu,cpuacct/release_agent": "", "proc/pressure/cpu": psi(1),
+		},
+		after: map[string]string{"proc/pressure/cpu": psi(9)},
+		want:  map[string]int64{Pressure: 8000},
 	}, {
 		name: "a path that leads out of the mount",
 		before: map[string]string{
