@@ -29,6 +29,7 @@ func (r *ring) load() error {
 			return errors.Join(err, r.close())
 		}
 	}
+	r.recall(found)
 	if err := r.salvageAll(); err != nil {
 		return errors.Join(err, r.close())
 	}
@@ -51,6 +52,20 @@ func (r *ring) load() error {
 	r.loaded = true
 	r.publish()
 	return nil
+}
+
+// recall takes the log of evictions and the pins from the newest segment that can
+// be read.
+func (r *ring) recall(found []foundSegment) {
+	for _, f := range slices.Backward(found) {
+		if f.err == nil {
+			r.s.mu.Lock()
+			r.s.gone.decode(f.log, time.Now())
+			r.s.pins.decode(f.pins)
+			r.s.mu.Unlock()
+			return
+		}
+	}
 }
 
 // findFiles returns the numbers of the segments in the directory, ascending, and
@@ -149,7 +164,15 @@ func (f *foundSegment) close() error {
 
 // loadSegment reads one segment and takes it into the ring.
 func (r *ring) loadSegment(num uint64, newest bool, instead segment) error {
-	return r.take(num, newest, r.readSegment(num, newest), instead)
+	f := r.readSegment(num, newest)
+	if err := r.take(num, newest, f, instead); err != nil {
+		return err
+	}
+	after := func(seg sealedSegment) bool { return seg.number() > num }
+	if !r.loaded && !slices.ContainsFunc(r.sealed, after) && (r.active == nil || r.active.number() <= num) {
+		r.recall([]foundSegment{f}) // the one that others gave way to was newest, but damaged
+	}
+	return nil
 }
 
 // take indexes a segment's blocks; the newest goes on being written, if it is
@@ -182,10 +205,6 @@ func (r *ring) take(num uint64, newest bool, f foundSegment, instead segment) er
 		r.s.seq = max(r.s.seq, info.seq)
 	}
 	at, _ := slices.BinarySearchFunc(r.sealed, num, func(seg sealedSegment, num uint64) int { return cmp.Compare(seg.number(), num) })
-	if at == len(r.sealed) && r.active == nil && !r.loaded {
-		r.s.gone.decode(f.log, time.Now()) // the newest segment's counts
-		r.s.pins.decode(f.pins)
-	}
 	r.s.mu.Unlock()
 	if f.written {
 		r.active, r.since, r.logged = f.seg, time.Now(), true
