@@ -2,6 +2,7 @@ package spanstore
 
 import (
 	"context"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/spanstore/internal/spangen"
 )
@@ -60,5 +62,54 @@ func TestKillWhileASegmentIsBegun(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A meta page that a damage makes look like transaction 0's, with a good
+// checksum, is no reason to take the segment for empty and remove it.
+func TestDamagedMetaIsNotTakenForABeginning(t *testing.T) {
+	for page := range 2 {
+		dir := t.TempDir()
+		s, err := Open(dir, &Options{MaxBytes: MinMaxBytes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := spangen.New(1)
+		var ids []trace.TraceID
+		for range 5 {
+			stubs := g.Request(time.Now(), 3)
+			_ = s.ExportSpans(context.Background(), tracetest.SpanStubs(stubs).Snapshots())
+			if err := s.Flush(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, stubs[0].SpanContext.TraceID())
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := segmentPath(dir, 1)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := b[page*pageSize+pageHeaderLen:][:metaLen]
+		order.PutUint64(m[48:], 0)
+		sum := fnv.New64a()
+		sum.Write(m[:56])
+		order.PutUint64(m[56:], sum.Sum64())
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(dir, &Options{MaxBytes: MinMaxBytes}); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range ids {
+			if tr, err := s.Trace(context.Background(), id); err != nil || len(tr.Spans) != 3 {
+				t.Errorf("meta page %d: trace %s: %v", page, id, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

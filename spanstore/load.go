@@ -217,7 +217,8 @@ func (r *ring) take(num uint64, newest bool, f foundSegment, instead segment) er
 // onlyBegun reports whether the file is a segment that a kill stopped before its
 // first commit was done: bbolt begins with four pages, of which the first is
 // transaction 0's, makes the file longer, writes pages, and at last that first
-// one anew. Nothing can be in it.
+// one anew. Nothing can be in it. The first page must say all that bbolt begins
+// with: one of a later commit that is damaged may only look like transaction 0's.
 func onlyBegun(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -233,7 +234,7 @@ func onlyBegun(path string) bool {
 		return err == nil && len(b) == 0
 	}
 	m := parseMeta(b)
-	return m != nil && m.tx == 0
+	return m != nil && m.tx == 0 && m.root == 3 && m.freelist == 2 && m.pages == 4
 }
 
 // setFileAside renames a damaged file, so that it is neither used nor lost
