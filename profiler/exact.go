@@ -74,9 +74,7 @@ type exactLevel struct {
 	routes routes
 	wake   chan struct{}
 
-	// armed says that the flight recorder runs; alarmed that the process is
-	// starved of CPU just now, and what is slow is worth a look.
-	armed, alarmed atomic.Bool
+	armed atomic.Bool // the flight recorder runs
 
 	// marks counts the traces in marked.
 	marks atomic.Int32
@@ -85,7 +83,7 @@ type exactLevel struct {
 
 	mu     sync.Mutex // guards the rest
 	flight *runtimetrace.FlightRecorder
-	slow   map[trace.TraceID]time.Time // that wait for a snapshot, and when each started
+	slow   map[trace.TraceID]bool      // that wait for a snapshot
 	last   time.Time                   // when the last snapshot was over
 	after  time.Time                   // when the next may be taken
 	asked  []chan struct{}             // closed when what waits is done
@@ -116,7 +114,7 @@ type ExactStats struct {
 }
 
 func newExactLevel(p *Profiler) *exactLevel {
-	return &exactLevel{p: p, wake: make(chan struct{}, 1), slow: map[trace.TraceID]time.Time{}, stats: ExactStats{Why: "it is about to start"}}
+	return &exactLevel{p: p, wake: make(chan struct{}, 1), slow: map[trace.TraceID]bool{}, stats: ExactStats{Why: "it is about to start"}}
 }
 
 // ended is called with every span that ends.
@@ -126,27 +124,27 @@ func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
 	}
 	wall := s.EndTime().Sub(s.StartTime())
 	if x.marks.Load() > 0 && x.unmark(s.SpanContext().TraceID()) {
-		x.want(s.SpanContext().TraceID(), s.StartTime(), true)
+		x.want(s.SpanContext().TraceID(), true)
 		return
 	}
-	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.alarmed.Load())
+	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.p.series.starved.Load())
 	if !slow && s.Status().Code != codes.Error || !x.armed.Load() {
 		return
 	}
-	x.want(s.SpanContext().TraceID(), s.StartTime(), false)
+	x.want(s.SpanContext().TraceID(), false)
 }
 
 // want asks for a snapshot of a trace.
-func (x *exactLevel) want(id trace.TraceID, start time.Time, now bool) {
+func (x *exactLevel) want(id trace.TraceID, now bool) {
 	x.mu.Lock()
-	if _, known := x.slow[id]; !known {
+	if !x.slow[id] {
 		x.stats.Slow++
 		if len(x.slow) >= maxSlow {
 			x.stats.Missed++
 			x.mu.Unlock()
 			return
 		}
-		x.slow[id] = start
+		x.slow[id] = true
 	}
 	if soon := x.last.Add(askedPause); now && soon.Before(x.after) {
 		x.after = soon
@@ -219,7 +217,6 @@ func (x *exactLevel) readClocks() {
 
 // decide arms or disarms by what the process does.
 func (x *exactLevel) decide(events float64, goroutines int) {
-	x.alarmed.Store(x.p.series.starved.Load())
 	x.mu.Lock()
 	x.stats.Events = events
 	armed, due := x.stats.Armed, !time.Now().Before(x.after)
@@ -293,19 +290,19 @@ func (x *exactLevel) disarm(why string, off time.Duration) {
 	x.after = time.Now().Add(off)
 	x.stats.Missed += int64(len(x.slow))
 	clear(x.slow)
-	x.answer()
+	answer(x.asked)
+	x.asked = nil
 	x.mu.Unlock()
 	if f != nil {
 		f.Stop()
 	}
 }
 
-// answer tells those who wait that what they asked for is done. x.mu is held.
-func (x *exactLevel) answer() {
-	for _, c := range x.asked {
+// answer tells those who wait that what they asked for is done.
+func answer(asked []chan struct{}) {
+	for _, c := range asked {
 		close(c)
 	}
-	x.asked = nil
 }
 
 // snapshotIfDue takes a snapshot when slow requests wait for one.
@@ -316,7 +313,7 @@ func (x *exactLevel) snapshotIfDue() {
 		x.mu.Unlock()
 		return
 	}
-	x.slow = map[trace.TraceID]time.Time{}
+	x.slow = map[trace.TraceID]bool{}
 	asked := x.asked
 	x.asked = nil
 	x.mu.Unlock()
@@ -341,10 +338,8 @@ func (x *exactLevel) snapshotIfDue() {
 	share := x.p.opts.Budget * float64(runtime.GOMAXPROCS(0))
 	x.last = time.Now()
 	x.after = x.last.Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
-	for _, c := range asked {
-		close(c)
-	}
 	x.mu.Unlock()
+	answer(asked)
 }
 
 // captured is what a snapshot gave.
@@ -356,7 +351,7 @@ type captured struct {
 
 // snapshot reads the flight recorder and stores what it tells of some traces. It
 // keeps one processor busy for some 0.3 µs an event.
-func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.TraceID]time.Time) (got captured, err error) {
+func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.TraceID]bool) (got captured, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begun := threadCPU()
@@ -369,7 +364,7 @@ func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.Tra
 	}()
 	found := map[trace.TraceID]bool{}
 	var batch spanstore.UsageBatch
-	_, err = exectrace.Analyze(r, func(id trace.TraceID) bool { _, ok := slow[id]; return ok }, func(s *exectrace.Span) error {
+	_, err = exectrace.Analyze(r, func(id trace.TraceID) bool { return slow[id] }, func(s *exectrace.Span) error {
 		found[s.Trace] = true
 		got.spans++
 		batch.Spans = append(batch.Spans, exactUsage(s))
@@ -420,7 +415,7 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 	done := make(chan struct{})
 	x.asked = append(x.asked, done)
 	x.mu.Unlock()
-	x.want(id, time.Now(), true)
+	x.want(id, true)
 	select {
 	case <-done:
 		return nil

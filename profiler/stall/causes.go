@@ -77,29 +77,21 @@ func (a *Analysis) causes() (out []Finding) {
 // exactCauses adds what an execution trace tells of a span.
 func (a *Analysis) exactCauses(found map[cause]*caused, i int) {
 	n := &a.Nodes[i]
-	line := n.Timeline
-	for _, g := range n.Critical {
-		for len(line) > 0 && line[0].To <= g.From {
-			line = line[1:]
+	for s, part := range n.during(n.Critical) {
+		kind, where := n.kindOf(s)
+		if kind == "" {
+			continue
 		}
-		for k := 0; k < len(line) && line[k].From < g.To; k++ {
-			s := line[k]
-			part := Segment{max(s.From, g.From), min(s.To, g.To)}
-			kind, where := n.kindOf(s)
-			if kind == "" || part.From >= part.To {
-				continue
-			}
-			c := causeOf(found, cause{kind, n.Span.Service(), n.Span.Name, where})
-			if stolen := s.stolenIn(part); stolen > 0 {
-				// The kernel's part is another cause, though in the same stretch: where
-				// in it is not known.
-				kernel := Segment{part.To - stolen, part.To}
-				causeOf(found, cause{CPUWait, n.Span.Service(), n.Span.Name, ""}).add(n, i, Stretch{Segment: kernel, State: StateSteal, Wait: -1}, kernel)
-				part.To -= stolen
-				s = Stretch{Segment: part, State: StateCPU, Wait: -1}
-			}
-			c.add(n, i, s, part)
+		c := causeOf(found, cause{kind, n.Span.Service(), n.Span.Name, where})
+		if stolen := s.stolenIn(part); stolen > 0 {
+			// The kernel's part is another cause, though in the same stretch: where
+			// in it is not known.
+			kernel := Segment{part.To - stolen, part.To}
+			causeOf(found, cause{CPUWait, n.Span.Service(), n.Span.Name, ""}).add(n, i, Stretch{Segment: kernel, State: StateSteal, Wait: -1}, kernel)
+			part.To -= stolen
+			s = Stretch{Segment: part, State: StateCPU, Wait: -1}
 		}
+		c.add(n, i, s, part)
 	}
 }
 

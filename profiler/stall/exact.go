@@ -1,6 +1,7 @@
 package stall
 
 import (
+	"iter"
 	"time"
 
 	"github.com/spanclock/spanclock/spanstore"
@@ -123,29 +124,38 @@ func (s Stretch) stolenIn(part Segment) time.Duration {
 	return time.Duration(float64(s.Stolen) * float64(part.To-part.From) / float64(s.To-s.From))
 }
 
-// addStretch counts the part of s inside of, and returns how long that is.
-func (t times) addStretch(s Stretch, of Segment) time.Duration {
-	from, to := max(s.From, of.From), min(s.To, of.To)
-	if from >= to {
-		return 0
-	}
-	d, stolen := to-from, s.stolenIn(Segment{from, to})
-	t.add(s.State, d-stolen, Exact)
+// addStretch counts a part of s.
+func (t times) addStretch(s Stretch, part Segment) {
+	stolen := s.stolenIn(part)
+	t.add(s.State, part.To-part.From-stolen, Exact)
 	t.add(StateSteal, stolen, Inferred)
-	return d
 }
 
-// within counts what n did, as far as that is known exactly, during segs: both
-// are sorted. It returns how much of segs that is.
+// during goes through the stretches of n's timeline that lie in segs, with the
+// part of each that does; both are sorted.
+func (n *Node) during(segs []Segment) iter.Seq2[Stretch, Segment] {
+	return func(yield func(Stretch, Segment) bool) {
+		line := n.Timeline
+		for _, g := range segs {
+			for len(line) > 0 && line[0].To <= g.From {
+				line = line[1:]
+			}
+			for k := 0; k < len(line) && line[k].From < g.To; k++ {
+				part := Segment{max(line[k].From, g.From), min(line[k].To, g.To)}
+				if part.From < part.To && !yield(line[k], part) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// within counts what n did, as far as that is known exactly, during segs, and
+// returns how much of them that is.
 func (t times) within(n *Node, segs []Segment) (sum time.Duration) {
-	line := n.Timeline
-	for _, g := range segs {
-		for len(line) > 0 && line[0].To <= g.From {
-			line = line[1:]
-		}
-		for k := 0; k < len(line) && line[k].From < g.To; k++ {
-			sum += t.addStretch(line[k], g)
-		}
+	for s, part := range n.during(segs) {
+		t.addStretch(s, part)
+		sum += part.To - part.From
 	}
 	return sum
 }
