@@ -100,7 +100,8 @@ type WaitSum struct {
 	Total time.Duration
 	Count int
 
-	// Stack says where, leaf first; nil when that is not known. Read only.
+	// Stack says where, leaf first; nil when that is not known. Read only: of what one
+	// call returns equal stacks are the same memory.
 	Stack []Frame
 }
 
