@@ -355,6 +355,9 @@ func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.Tra
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begun := threadCPU()
+	var c exectrace.ThreadClock // what ran since the last reading is known, too
+	c.Log()
+	c.Close()
 	r, w := io.Pipe()
 	wrote := make(chan int64, 1)
 	go func() {
