@@ -34,8 +34,10 @@ type blockInfo struct {
 
 	short packedList // of spans that this process encoded; never changed
 
-	// older is the block's shorter version in an older segment, which readers
-	// fall back on should this one turn out to be damaged; mostly nil.
+	// older is the block's version in an older segment, the shorter one or a
+	// copy, which readers fall back on should this one turn out to be damaged;
+	// mostly nil. Down the chain the numbers of the segments fall, so it ends. Never
+	// changed once readers may have the block.
 	older *blockInfo
 }
 
