@@ -75,7 +75,7 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 	v := locate(r)
 	w.base, w.values = v.base, access == ShowValues
-	if v.kind == viewList || v.kind == viewTrace || v.kind == viewSpan {
+	if v.kind == viewList || v.kind == viewTrace || v.kind == viewSpan || v.kind == viewFlame {
 		w.page = h.page(v.base)
 	}
 	switch v.kind {
@@ -91,13 +91,15 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		h.serveStatic(w, v.file)
 	case viewProfile:
 		h.serveProfile(w)
+	case viewFlame:
+		h.serveFlame(w)
 	default:
 		w.fail(failure{status: http.StatusNotFound, Error: "there is no such view", Hint: cmp.Or(v.hint, views)})
 	}
 }
 
 // views is what is said to who asks for something else.
-const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; span/<trace id>/<span id>; pprof/profile."
+const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; span/<trace id>/<span id>; flame; pprof/profile."
 
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", policy)

@@ -1,6 +1,7 @@
 package httpui
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +20,7 @@ const (
 	viewSpan
 	viewStatic
 	viewProfile
+	viewFlame
 )
 
 // view is what a request's path asks for.
@@ -46,7 +48,7 @@ func locate(r *http.Request) view {
 		if strings.HasSuffix(asked, "/") {
 			depth++
 		}
-		v.base = strings.Repeat("../", depth)
+		v.base = cmp.Or(strings.Repeat("../", depth), "./")
 		return v
 	}
 	if below := belowMount(r, segs, stripped); below > 0 || v.hint != "" {
@@ -96,6 +98,8 @@ func viewAt(segs []string) view {
 		return view{kind: viewStatic, file: at(1)}
 	case at(2) == "pprof" && at(1) == "profile":
 		return view{kind: viewProfile}
+	case at(1) == "flame":
+		return view{kind: viewFlame}
 	}
 	return view{}
 }
