@@ -85,6 +85,8 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		h.serveList(w)
 	case viewTrace:
 		h.serveTrace(w, v.trace)
+	case viewDownload:
+		h.serveDownload(w, v.trace)
 	case viewSpan:
 		h.serveSpan(w, v.trace, v.span)
 	case viewStatic:
@@ -99,7 +101,7 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // views is what is said to who asks for something else.
-const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; span/<trace id>/<span id>; flame; pprof/profile."
+const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; trace/<trace id>/download?as=; span/<trace id>/<span id>; flame; pprof/profile."
 
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", policy)

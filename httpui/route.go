@@ -21,6 +21,7 @@ const (
 	viewStatic
 	viewProfile
 	viewFlame
+	viewDownload
 )
 
 // view is what a request's path asks for.
@@ -44,7 +45,7 @@ func locate(r *http.Request) view {
 	segs := segments(r.URL.Path)
 	v := viewAt(segs)
 	if v.kind != viewUnknown {
-		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1}[v.kind]
+		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewDownload: 2}[v.kind]
 		if strings.HasSuffix(asked, "/") {
 			depth++
 		}
@@ -81,6 +82,12 @@ func viewAt(segs []string) view {
 		return segs[len(segs)-back]
 	}
 	switch {
+	case at(3) == "trace" && at(1) == "download":
+		id, err := trace.TraceIDFromHex(strings.ToLower(at(2)))
+		if err != nil {
+			return view{hint: "A file of a trace is at trace/<id>/download?as=; the id has 32 hex digits, not all zero."}
+		}
+		return view{kind: viewDownload, trace: id}
 	case at(2) == "trace":
 		id, err := trace.TraceIDFromHex(strings.ToLower(at(1)))
 		if err != nil {
