@@ -9,6 +9,9 @@
 //
 //	.                      traces, newest first: q=, service=, name=, min=, errors=1, from=, to=, limit=, cursor=
 //	trace/<32 hex>         one trace: waterfall, budget of the critical path, findings
+//	trace/<32 hex>/download?as=
+//	                       a trace as a file: otlp, jaeger, perfetto, pprof (see package export) or
+//	                       html, a page that opens without a network
 //	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
 //	flame                  where the time of all spans went, by state and by stack: service=, name=, from=, to=,
 //	                       by=name (the default), route (requests whole, by entry span) or build
@@ -61,6 +64,13 @@
 // that proxies may rewrite the path. Where neither the request's Pattern nor a
 // stripped prefix tells the mount, an unknown path below it may be taken for the
 // mount itself, unless the mount ends in "traces".
+//
+// # Files
+//
+// A download has what its reader may see: values are hidden in it as they are on the
+// page. The HTML file has the page's own script and data in it, may load and send nothing
+// by its own policy, and needs no server; [WritePage] makes one. OTLP JSON read back (package
+// otlp, or the command spanclock view) shows the same page.
 //
 // # Who may look
 //
