@@ -160,7 +160,7 @@ type pendingUsage struct {
 // committed, in the memory of buf.
 func (s *Store) encodeBlock(seq uint64, enc *block.Encoder, buf []byte) encodedBlock {
 	b := s.packBlock(seq, enc, buf)
-	b.info.short = s.lister.list(enc, b.info).pack(b.info)
+	b.info.short = s.lister.pack(enc, b.info)
 	return b
 }
 

@@ -84,7 +84,11 @@ func (b *blockInfo) encode() []byte {
 	if b.parts {
 		kind |= partsKind
 	}
-	out := []byte{summaryVersion, kind}
+	n := 2 + 10*binary.MaxVarintLen64 + 4*len(b.traces) + 4
+	for _, s := range b.services {
+		n += binary.MaxVarintLen64 + len(s)
+	}
+	out := append(make([]byte, 0, n), summaryVersion, kind)
 	out = binary.AppendUvarint(out, b.seq)
 	out = binary.AppendUvarint(out, uint64(b.size))
 	out = binary.AppendUvarint(out, uint64(b.count))
