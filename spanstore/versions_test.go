@@ -216,6 +216,7 @@ func TestBatchThatFailsHalfWay(t *testing.T) {
 	if err := s.Check(ctx); err != nil {
 		t.Error(err)
 	}
+	betweenCommits(t, s, s.ring.rotate)
 	betweenCommits(t, s, func() error {
 		for len(s.ring.sealed) > 0 {
 			if err := s.ring.evict("it was time", false); err != nil {
