@@ -346,14 +346,8 @@ func show[T Quantity](x T) string {
 	}
 }
 
-// duration is short where that loses nothing that counts: three digits, and all of
-// them where the figure is round in some larger unit, as fake time is.
-func duration(d time.Duration) string {
-	if d%time.Microsecond == 0 && d != 0 {
-		return d.String()
-	}
-	return stall.FormatDuration(d)
-}
+// duration has three digits; what is less shows in the excess.
+func duration(d time.Duration) string { return stall.FormatDuration(d) }
 
 // kindText is the kind of a span as outlines have it.
 func kindText(k trace.SpanKind) string {

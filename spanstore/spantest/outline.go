@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -110,15 +111,17 @@ func (t *Trace) writeShape(b *strings.Builder, s shape) {
 }
 
 // inOrder puts spans, which are sorted by start, into groups: a group begins when
-// all before it had ended.
+// all before it had ended. What happens in one instant, as it does under fake time,
+// has no order.
 func (t *Trace) inOrder(nodes []int) (groups [][]int) {
-	until := t.Start.Sub(t.Start)
+	var from, until time.Duration // of the last group
 	for _, i := range nodes {
-		if n := &t.Nodes[i]; len(groups) == 0 || n.Start >= until {
-			groups = append(groups, nil)
+		n := &t.Nodes[i]
+		if len(groups) == 0 || n.Start >= until && n.Start > from {
+			groups, from = append(groups, nil), n.Start
 		}
 		groups[len(groups)-1] = append(groups[len(groups)-1], i)
-		until = max(until, t.Nodes[i].End)
+		until = max(until, n.End)
 	}
 	return groups
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/shared"
@@ -137,6 +139,19 @@ func (r *Recorder) profile() {
 		r.tb.Fatalf("spantest: %v; use spantest.On with the store and the profiler that the program opens", err)
 	}
 	r.member, r.prof = member, member.Profiler()
+	if r.opts.Exact && !r.armed() {
+		r.tb.Fatalf("spantest: no exact states: %s", r.prof.Stats().Exact.Why)
+	}
+}
+
+// armed waits until the flight recorder runs, and reports whether it does.
+func (r *Recorder) armed() bool {
+	for end := time.Now().Add(r.opts.Patience); !r.prof.Stats().Exact.Armed; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // Provider returns the provider whose spans are recorded: that of Options.Service.
@@ -208,10 +223,11 @@ func (r *Recorder) Lookup(query string) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tr, err = r.measured(tr); err != nil {
+	traces, err := r.measured(tr)
+	if err != nil {
 		return nil, err
 	}
-	return r.trace(tr), nil
+	return r.trace(traces[0]), nil
 }
 
 func (r *Recorder) trace(tr *spanstore.Trace) *Trace {
@@ -222,22 +238,53 @@ func (r *Recorder) trace(tr *spanstore.Trace) *Trace {
 	return t
 }
 
-// measured returns tr with all that the profiler has of it.
-func (r *Recorder) measured(tr *spanstore.Trace) (*spanstore.Trace, error) {
-	if r.prof == nil {
-		return tr, nil
+// capture takes the exact states of traces, if the test wants them. They are asked
+// for at the same time: snapshots are a second apart, and one has all of them as far
+// as it reaches back.
+func (r *Recorder) capture(ids ...trace.TraceID) error {
+	if !r.opts.Exact {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Patience)
 	defer cancel()
-	if r.opts.Exact {
-		if err := r.prof.Capture(ctx, tr.ID); err != nil {
-			return nil, fmt.Errorf("exact states of trace %s: %w", tr.ID, err)
+	errs := make([]error, len(ids))
+	var wg sync.WaitGroup
+	for i, id := range ids {
+		wg.Go(func() {
+			if err := r.prof.Capture(ctx, id); err != nil {
+				errs[i] = fmt.Errorf("exact states of trace %s: %w", id, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// measured returns the traces with what the profiler has of them.
+func (r *Recorder) measured(traces ...*spanstore.Trace) ([]*spanstore.Trace, error) {
+	if r.prof == nil {
+		return traces, nil
+	}
+	var ids []trace.TraceID
+	for _, tr := range traces {
+		ids = append(ids, tr.ID)
+	}
+	if err := r.capture(ids...); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Patience)
+	defer cancel()
+	if err := r.prof.Refresh(ctx); err != nil { // once for all: a window has a least length
+		return nil, fmt.Errorf("CPU time: %w", err)
+	}
+	out := make([]*spanstore.Trace, len(ids))
+	for i, id := range ids {
+		var err error
+		if out[i], err = r.store.Trace(ctx, id); err != nil {
+			return nil, err
 		}
 	}
-	if err := r.prof.Refresh(ctx); err != nil {
-		return nil, fmt.Errorf("CPU time of trace %s: %w", tr.ID, err)
-	}
-	return r.store.Trace(ctx, tr.ID)
+	return out, nil
 }
 
 // otherRoots is how long roots that are under way are waited for when there is a
@@ -248,22 +295,26 @@ const otherRoots = time.Second
 func (r *Recorder) await(q spanstore.Query, text string) (*spanstore.Trace, error) {
 	begin, pause := time.Now(), 50*time.Microsecond
 	for {
+		// Roots are counted first: what ends after that may be missing in the answer.
+		roots := r.flight.roots()
 		tr, err := r.newest(q)
 		if err != nil {
 			return nil, err
 		}
 		waited := time.Since(begin)
+		late := waited >= r.opts.Patience
+		if tr == nil && late {
+			return nil, fmt.Errorf("no trace meets %s after %v; %s", text, r.opts.Patience, r.others())
+		}
 		if tr != nil {
 			running := r.flight.of(tr.ID)
 			switch {
-			case len(running) == 0 && (r.flight.roots() == 0 || waited >= otherRoots):
-				return tr, nil
-			case waited >= r.opts.Patience:
+			case len(running) == 0 && (roots == 0 || waited >= otherRoots):
+				return r.store.Trace(context.Background(), tr.ID) // with what ended meanwhile
+			case len(running) > 0 && late:
 				return nil, fmt.Errorf("trace %s is not over after %v: still running: %s\n%s", text, r.opts.Patience,
 					strings.Join(running, ", "), indent(r.trace(tr).Outline()))
 			}
-		} else if waited >= r.opts.Patience {
-			return nil, fmt.Errorf("no trace meets %s after %v; %s", text, r.opts.Patience, r.others())
 		}
 		time.Sleep(pause)
 		pause = min(2*pause, 5*time.Millisecond)
