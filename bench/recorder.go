@@ -205,13 +205,17 @@ func (f figures) metrics(n, self float64, selfKnown, cpu bool) []metric {
 		out = append(out, metric{"self-ns/op:" + name, self * wall / n})
 	}
 	if cpu {
-		out = append(out, metric{"cpu-ns/op:" + name, float64(f.cpu) / n})
+		out = append(out, metric{"cpu-ns/op:" + name, max(noZero, float64(f.cpu)/n)})
 	}
 	if cpu && selfKnown && wall > 0 {
 		out = append(out, metric{"stall-share:" + name, max(0, self-float64(f.cpu)/wall)})
 	}
 	return out
 }
+
+// noZero stands for no CPU sample. Of a 0 benchstat does not convert the unit, and
+// then takes it for one of another metric.
+const noZero = 0.001
 
 // watchedNothing reports that no CPU profile ran in the benchmark.
 func (r *Recorder) watchedNothing() bool {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -24,6 +25,9 @@ const (
 	// maxEnded bounds what is remembered of ended spans, 16 bytes each, until the
 	// CPU profile of their time is read.
 	maxEnded = 1 << 21
+
+	// firstEnded is for how many of them each shard has room from the beginning.
+	firstEnded = 4096
 
 	// maxUnknown bounds the spans whose CPU time came before they ended.
 	maxUnknown = 1 << 14
@@ -61,7 +65,26 @@ type shard struct {
 	ended []ended    // since the last CPU profile was read
 	older []ended    // before that
 
-	_ [32]byte // shards in cache lines of their own
+	// last are the names that were seen last, by where they are in memory: mostly a
+	// name is a constant, and nothing has to be hashed.
+	last [8]struct {
+		name   string
+		number int32
+	}
+}
+
+// number returns the number of a name, for which there is room in sums. sh.mu is
+// held.
+func (sh *shard) number(t *tally, name string) int32 {
+	at := unsafe.StringData(name)
+	l := &sh.last[uintptr(unsafe.Pointer(at))/16%uintptr(len(sh.last))]
+	if at != unsafe.StringData(l.name) || len(name) != len(l.name) || name == "" {
+		l.name, l.number = name, t.number(name)
+		for int(l.number) >= len(sh.sums) {
+			sh.sums = append(sh.sums, sum{})
+		}
+	}
+	return l.number
 }
 
 // sum is what spans of a name add up to.
@@ -78,6 +101,9 @@ type ended struct {
 func newTally(next sdktrace.SpanProcessor) *tally {
 	t := &tally{next: next, unknown: map[uint64]spanCPU{}}
 	t.names.Store(&map[string]int32{})
+	for i := range t.shards { // while nobody waits for it
+		t.shards[i].ended, t.shards[i].older = make([]ended, 0, firstEnded), make([]ended, 0, firstEnded)
+	}
 	return t
 }
 
@@ -90,14 +116,11 @@ func (t *tally) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 
 // OnEnd is called by the SDK.
 func (t *tally) OnEnd(s sdktrace.ReadOnlySpan) {
-	sc := s.SpanContext()
-	name, wall := t.number(s.Name()), s.EndTime().Sub(s.StartTime())
+	sc, wall := s.SpanContext(), s.EndTime().Sub(s.StartTime())
 	id := spanNumber(sc.SpanID())
 	sh := &t.shards[id%shards]
 	sh.mu.Lock()
-	for int(name) >= len(sh.sums) {
-		sh.sums = append(sh.sums, sum{})
-	}
+	name := sh.number(t, s.Name())
 	sh.sums[name].spans++
 	sh.sums[name].wall += wall
 	if t.wants.Load() && len(sh.ended) < maxEnded/shards {
