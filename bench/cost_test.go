@@ -149,4 +149,3 @@ func ratio(a, b []turn, of func(turn) float64) float64 {
 	slices.SortFunc(v, cmp.Compare[float64])
 	return v[len(v)/2]
 }
-
