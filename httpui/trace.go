@@ -130,7 +130,12 @@ func (h *handler) serveTrace(w *response, id trace.TraceID) {
 
 // read returns a trace, or nil when it has answered why it cannot.
 func (h *handler) read(w *response, id trace.TraceID) *spanstore.Trace {
-	wait, bad := waitFor(w.r, w.form)
+	return h.readFor(w, id, w.form)
+}
+
+// readFor is read for an answer that waits for samples as the form does.
+func (h *handler) readFor(w *response, id trace.TraceID, f form) *spanstore.Trace {
+	wait, bad := waitFor(w.r, f)
 	if bad != nil {
 		w.fail(*bad)
 		return nil
@@ -243,7 +248,7 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		CriticalNS: int64(a.Critical),
 		cpuJSON:    newCPU(a.CPU),
 		Headline:   headlineJSON{a.Headline.Strong, a.Headline.Rest},
-		Budget:     []shareJSON{},
+		Budget:     newShares(a.Budget),
 		Spans:      make([]rowJSON, len(a.Nodes)),
 		Findings:   []findingJSON{},
 		Problems:   append([]string{}, a.Problems...),
@@ -252,9 +257,6 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		Windows:    []windowJSON{},
 		Signals:    newSignals(a.Trace.Signals, a.Start),
 		Values:     values,
-	}
-	for _, s := range a.Budget {
-		t.Budget = append(t.Budget, shareJSON{s.State, int64(s.Time), int64(s.Low), int64(s.High), s.Evidence})
 	}
 	for i := range a.Nodes {
 		t.Spans[i] = newRow(&a.Nodes[i], values)

@@ -1,10 +1,22 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { offline } from "./offline";
 import { listHref, mount, type Route } from "./route";
 import { chooseTheme, nextTheme, savedTheme } from "./theme";
 
 export function Header({ view }: { view: Route["view"] }) {
   return (
     <header class="top">
+      {offline ? <Saved /> : <Places view={view} />}
+      <span class="push" />
+      <Keys />
+      <ThemeButton />
+    </header>
+  );
+}
+
+function Places({ view }: { view: Route["view"] }) {
+  return (
+    <>
       <a class="brand" href={listHref()}>
         {mount.pathname.replace(/\/$/, "") || mount.host}
       </a>
@@ -13,10 +25,17 @@ export function Header({ view }: { view: Route["view"] }) {
           Traces
         </a>
       </nav>
-      <span class="push" />
-      <Keys />
-      <ThemeButton />
-    </header>
+    </>
+  );
+}
+
+/** Saved stands where a served page has its views. */
+function Saved() {
+  return (
+    <>
+      <span class="brand">spanclock</span>
+      <span class="dim">a trace in a file</span>
+    </>
   );
 }
 

@@ -1,0 +1,11 @@
+/** Failure is an answer that is no data, or the lack of any answer (status 0). */
+export class Failure extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly hint = "",
+    readonly evicted: unknown = undefined,
+  ) {
+    super(message);
+  }
+}
