@@ -178,4 +178,5 @@ export interface Problem {
   error: string;
   hint?: string;
   evicted?: unknown;
+  column?: number;
 }

@@ -1,0 +1,1 @@
+export default function V({ search }: { search: string }) { return <p>{search}</p>; }
