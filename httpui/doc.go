@@ -9,7 +9,12 @@
 //
 //	.                      traces, newest first: q=, service=, name=, min=, errors=1, from=, to=, limit=, cursor=
 //	trace/<32 hex>         one trace: waterfall, budget of the critical path, findings
+//	trace/<32 hex>/download?as=
+//	                       a trace as a file: otlp, jaeger, perfetto, pprof (see package export) or
+//	                       html, a page that opens without a network
 //	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
+//	flame                  where the time of all spans went, by state and by stack: service=, name=, from=, to=,
+//	                       by=name (the default), route (requests whole, by entry span) or build
 //	pprof/profile          a CPU profile for go tool pprof, ?seconds=, when Options.Profiler is set;
 //	                       samples are labelled with span, route and service
 //	static/<file>          the page's own files
@@ -44,6 +49,13 @@
 // the share of the time since its start that windows cover (covered), the governor's
 // figures, and those of the execution traces of slow requests.
 //
+// Flame has groups, whose times are means of one span (of one request by route), and
+// stacks, whose times are sums, each of the group at a position in groups and with its
+// frames as positions in frames. A group's states are of the exact_spans, of which an
+// execution trace was read, and p99_states of those of them at or beyond p99_wall_ns,
+// which 99 % of all spans do not exceed; they add up to the mean wall time of these spans,
+// but by route spans that ran side by side all count.
+//
 // # Mounting
 //
 // Any prefix and any router, with http.StripPrefix or without: a view is
@@ -52,6 +64,13 @@
 // that proxies may rewrite the path. Where neither the request's Pattern nor a
 // stripped prefix tells the mount, an unknown path below it may be taken for the
 // mount itself, unless the mount ends in "traces".
+//
+// # Files
+//
+// A download has what its reader may see: values are hidden in it as they are on the
+// page. The HTML file has the page's own script and data in it, may load and send nothing
+// by its own policy, and needs no server; [WritePage] makes one. OTLP JSON read back (package
+// otlp, or the command spanclock view) shows the same page.
 //
 // # Who may look
 //

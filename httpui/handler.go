@@ -98,6 +98,8 @@ func (h *handler) serve(w *response, v view) {
 		h.serveList(w)
 	case viewTrace:
 		h.serveTrace(w, v.trace)
+	case viewDownload:
+		h.serveDownload(w, v.trace)
 	case viewSpan:
 		h.serveSpan(w, v.trace, v.span)
 	case viewStatic:
@@ -126,7 +128,7 @@ func (h *handler) serve(w *response, v view) {
 }
 
 // views is what is said to who asks for something else.
-const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; span/<trace id>/<span id>; live; overview; graph; flame; health; pprof/profile."
+const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; trace/<trace id>/download?as=; span/<trace id>/<span id>; live; overview; graph; flame; health; pprof/profile."
 
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", policy)

@@ -261,7 +261,7 @@ func (h *handler) storeFailure(err error) failure {
 // listText is the list as a table; next names the page that follows.
 func listText(l listJSON, query url.Values, next string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s · profiler %s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Store.line())
+	fmt.Fprintf(&b, "%s · profiler %s%s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Profiler.Exact.line(), l.Store.line())
 	for _, p := range l.Problems {
 		b.WriteString("! " + escape(p) + "\n")
 	}

@@ -81,6 +81,7 @@ type response struct {
 	page   string // the front end's page, for the views that it shows
 	values bool   // may see attribute values
 	wrote  bool
+	packed bool // the body is compressed in itself
 }
 
 func (w *response) WriteHeader(status int) {
@@ -108,7 +109,7 @@ var compressors = sync.Pool{New: func() any {
 func (w *response) send(status int, mime string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", mime)
-	if len(body) >= compressFrom && quality(w.r.Header.Values("Accept-Encoding"), "gzip") > 0 && h.Get("Content-Encoding") == "" {
+	if !w.packed && len(body) >= compressFrom && quality(w.r.Header.Values("Accept-Encoding"), "gzip") > 0 && h.Get("Content-Encoding") == "" {
 		body = compressed(body)
 		h.Set("Content-Encoding", "gzip")
 	}

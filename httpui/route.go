@@ -1,6 +1,7 @@
 package httpui
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,6 +28,7 @@ const (
 	viewHealth
 	viewShares
 	viewSuggest
+	viewDownload
 )
 
 // words are the views that have one word for a path.
@@ -76,11 +78,11 @@ func locate(r *http.Request) view {
 		v = view{}
 	}
 	if v.kind != viewUnknown {
-		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewCapture: 1}[v.kind]
+		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewCapture: 1, viewDownload: 2}[v.kind]
 		if strings.HasSuffix(asked, "/") {
 			depth++
 		}
-		v.base = strings.Repeat("../", depth)
+		v.base = cmp.Or(strings.Repeat("../", depth), "./")
 		return v
 	}
 	if below := belowMount(r, segs, stripped); below > 0 || v.hint != "" {
@@ -113,6 +115,12 @@ func viewAt(segs []string) view {
 		return segs[len(segs)-back]
 	}
 	switch {
+	case at(3) == "trace" && at(1) == "download":
+		id, err := trace.TraceIDFromHex(strings.ToLower(at(2)))
+		if err != nil {
+			return view{hint: "A file of a trace is at trace/<id>/download?as=; the id has 32 hex digits, not all zero."}
+		}
+		return view{kind: viewDownload, trace: id}
 	case at(2) == "trace":
 		id, err := trace.TraceIDFromHex(strings.ToLower(at(1)))
 		if err != nil {

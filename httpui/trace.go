@@ -130,7 +130,12 @@ func (h *handler) serveTrace(w *response, id trace.TraceID) {
 
 // read returns a trace, or nil when it has answered why it cannot.
 func (h *handler) read(w *response, id trace.TraceID) *spanstore.Trace {
-	wait, bad := waitFor(w.r, w.form)
+	return h.readFor(w, id, w.form)
+}
+
+// readFor is read for an answer that waits for samples as the form does.
+func (h *handler) readFor(w *response, id trace.TraceID, f form) *spanstore.Trace {
+	wait, bad := waitFor(w.r, f)
 	if bad != nil {
 		w.fail(*bad)
 		return nil

@@ -8,11 +8,12 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/spanclock/spanclock/httpui/export"
 	"github.com/spanclock/spanclock/spanstore"
 )
 
 // hidden stands for a value that may not be seen.
-const hidden = "(hidden)"
+const hidden = export.Hidden
 
 func hide(s string, values bool) string {
 	if s == "" || values {

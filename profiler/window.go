@@ -303,6 +303,7 @@ func (s *sampler) finish(r *recording) (err error) {
 	p.govern(glance{
 		length:   r.end.Sub(r.start),
 		profiler: time.Duration(t.own-t.store-t.exact) * w.Period, store: time.Duration(t.store) * w.Period,
+		exact: time.Duration(t.exact) * w.Period,
 	})
 	p.deliver(r.start, prof, t.spans)
 	return err

@@ -2,7 +2,9 @@ package spanstore
 
 import (
 	"context"
+	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,5 +91,59 @@ func TestEvictedVersionOfABlockInMemory(t *testing.T) {
 	}
 	if st := s.Stats(); st.EvictedSpans != 0 || st.Spans != 6 {
 		t.Errorf("%d spans are held, %d evicted; want 6, 0", st.Spans, st.EvictedSpans)
+	}
+}
+
+// A segment that is salvaged late, because Open had found it damaged, may have
+// what a younger segment's copy of its blocks has not: it is found there.
+func TestSalvagedBehindACopy(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s, _ := filled(t, dir)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(segmentPath(dir, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := readContents(segmentPath(dir, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(segmentPath(dir, 2), whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Of the copy a block is damaged, of the original the meta page before the last:
+	// all blocks can be saved, and of all but one the copy has the same.
+	at := len(c.walk.blocks) / 2
+	overwrite(t, segmentPath(dir, 2), c.walk.blocks[at].data.off+1000, []byte("damage"))
+	other := int64(0)
+	if _, page := inForce(whole); &page[0] == &whole[0] {
+		other = pageSize
+	}
+	overwrite(t, segmentPath(dir, 1), other, make([]byte, pageSize))
+
+	s, err = Open(dir, &Options{MaxBytes: MinMaxBytes, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	sn, err := s.snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range c.infos {
+		i := slices.IndexFunc(sn.infos, func(b *blockInfo) bool { return b.seq == want.seq })
+		if i < 0 {
+			t.Fatalf("block %d is not in the index", want.seq)
+		}
+		if b := sn.spans(sn.infos[i]); b == nil || b.Len() != want.count {
+			t.Errorf("block %d: got %v; want %d spans", want.seq, b, want.count)
+		}
+	}
+	// What turned out to be damaged has made way.
+	if b := s.infoOf(c.walk.blocks[at].seq); b.seg.number() != 1 {
+		t.Errorf("the index has the version of segment %d; want that of 1", b.seg.number())
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
-// place names where a stack stands, for people: the innermost function that is
+// Place names where a stack stands, for people: the innermost function that is
 // the program's own, with the last part of its package and its line; else the
 // innermost of all.
-func place(frames []spanstore.Frame) string {
+func Place(frames []spanstore.Frame) string {
 	if len(frames) == 0 {
 		return ""
 	}

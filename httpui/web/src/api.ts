@@ -1,25 +1,16 @@
 // Asking the handler: every view loads its data from its own URL.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { Failure } from "./failure";
+import { answer, offline } from "./offline";
 import { withFormat } from "./route";
 import type { Problem } from "./types";
 
-/** Failure is an answer that is no data, or the lack of any answer (status 0). */
-export class Failure extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly hint = "",
-    readonly evicted: unknown = undefined,
-    /** Where a query is wrong, in characters from 1; 0 when it is not that. */
-    readonly column = 0,
-  ) {
-    super(message);
-  }
-}
+export { Failure };
 
 /** get fetches a view's data; it throws a Failure, or what the signal says. */
 export async function get<T>(href: string, signal: AbortSignal): Promise<T> {
+  if (offline) return (await answer(href)) as T;
   let response: Response;
   try {
     response = await fetch(withFormat(href, "json"), {

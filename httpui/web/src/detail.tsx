@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, Failure } from "./api";
 import { count, cpuText, duration, localTime, utcTitle } from "./format";
 import { Icicle } from "./icicle";
+import { offline } from "./offline";
 import { Rest } from "./rest";
 import { spanHref, withFormat } from "./route";
 import { ServiceChip } from "./service";
@@ -65,7 +66,7 @@ export function Detail({ trace, row, colour, onClose }: Props) {
         <ServiceChip name={row.service} colour={colour} />
         {row.kind && row.kind !== "internal" && <span class="dim">{row.kind}</span>}
         <span class="push" />
-        <a href={withFormat(href, "json")}>JSON</a>
+        {!offline && <a href={withFormat(href, "json")}>JSON</a>}
         <button type="button" onClick={onClose} aria-label="Close the details">
           ✕
         </button>

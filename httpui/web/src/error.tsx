@@ -1,5 +1,6 @@
 import { Failure } from "./api";
 import { localTime } from "./format";
+import { offline } from "./offline";
 import { listHref } from "./route";
 
 interface Props {
@@ -25,7 +26,7 @@ export function ErrorView({ failure, onRetry }: Props) {
             Try again
           </button>
         )}
-        {f.status !== 403 && <a href={listHref()}>All traces</a>}
+        {f.status !== 403 && !offline && <a href={listHref()}>All traces</a>}
       </p>
     </section>
   );

@@ -2,6 +2,7 @@ import { useEffect, useReducer, useState } from "preact/hooks";
 import { showUTC, zone } from "./format";
 import { Help } from "./help";
 import { recall, remember } from "./memory";
+import { offline } from "./offline";
 import { go, listHref, mount, pageHref, type Route } from "./route";
 import { chooseTheme, nextTheme, savedTheme } from "./theme";
 
@@ -16,12 +17,24 @@ const VIEWS: readonly (readonly [view: Route["view"], title: string, key: string
 
 export function Header({ view }: { view: Route["view"] }) {
   useViewKeys();
+  return (
+    <header class="top">
+      {offline ? <Saved /> : <Places view={view} />}
+      <span class="push" />
+      <Help view={view} />
+      <ZoneButton />
+      <ThemeButton />
+    </header>
+  );
+}
+
+function Places({ view }: { view: Route["view"] }) {
   const current = (v: Route["view"]) => {
     if (v === view) return "page";
     return (v === "list" && view === "trace") || (v === "overview" && view === "graph") ? "true" : undefined;
   };
   return (
-    <header class="top">
+    <>
       <a class="brand" href={listHref()}>
         {mount.pathname.replace(/\/$/, "") || mount.host}
       </a>
@@ -32,11 +45,17 @@ export function Header({ view }: { view: Route["view"] }) {
           </a>
         ))}
       </nav>
-      <span class="push" />
-      <Help view={view} />
-      <ZoneButton />
-      <ThemeButton />
-    </header>
+    </>
+  );
+}
+
+/** Saved stands where a served page has its views. */
+function Saved() {
+  return (
+    <>
+      <span class="brand">spanclock</span>
+      <span class="dim">a trace in a file</span>
+    </>
   );
 }
 
@@ -46,6 +65,7 @@ const NEXT_KEY = 1500;
 /** useViewKeys goes to a view for "g" and its letter, before the view itself sees the letter. */
 function useViewKeys(): void {
   useEffect(() => {
+    if (offline) return;
     let since = -NEXT_KEY;
     const onKey = (e: KeyboardEvent) => {
       if (e.ctrlKey || e.metaKey || e.altKey || isTyping(e.target) || document.querySelector("dialog[open]")) return;

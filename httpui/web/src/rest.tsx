@@ -45,7 +45,7 @@ export function Rest({ span, trace }: { span: SpanDetail; trace: Trace }) {
             {links.map((l, i) => (
               <div class="event" key={i}>
                 <p>
-                  <a href={traceHref(l.trace_id, l.span_id)} class="mono">
+                  <a href={traceHref(l.trace_id, l.span_id) || undefined} class="mono">
                     {l.trace_id} {l.span_id}
                   </a>
                 </p>

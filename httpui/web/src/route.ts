@@ -2,6 +2,7 @@
 // links, which this page follows without loading itself anew.
 
 import { useEffect, useState } from "preact/hooks";
+import { here, offline } from "./offline";
 
 /** mount is the URL of the handler's root, with its trailing slash. */
 export const mount = new URL(document.documentElement.dataset["base"] || "./", location.href);
@@ -19,6 +20,7 @@ export type Route =
 
 /** parse reads the route from a URL below the mount. */
 export function parse(url: URL, root: URL = mount): Route {
+  if (offline) return { view: "trace", id: offline, span: spanOf(url.hash) };
   const path = url.pathname.startsWith(root.pathname) ? url.pathname.slice(root.pathname.length) : "";
   const trace = /^trace\/([0-9a-f]{32})\/?$/i.exec(path);
   if (trace) return { view: "trace", id: trace[1]!.toLowerCase(), span: spanOf(url.hash) };
@@ -44,8 +46,15 @@ export function pageHref(view: PageView, params?: URLSearchParams): string {
   return mount.pathname + view + (query ? "?" + query : "");
 }
 
+/** traceHref is empty for a trace that cannot be reached: a file holds one alone. */
 export function traceHref(id: string, span = ""): string {
-  return `${mount.pathname}trace/${id}${span ? "#span=" + span : ""}`;
+  if (offline && id !== offline) return "";
+  return `${offline ? here() : mount.pathname + "trace/" + id}${span ? "#span=" + span : ""}`;
+}
+
+/** downloadHref is the trace as a file. */
+export function downloadHref(id: string, as: string): string {
+  return `${mount.pathname}trace/${id}/download?as=${as}`;
 }
 
 export function spanHref(trace: string, span: string): string {

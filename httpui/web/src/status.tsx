@@ -20,6 +20,7 @@ export function Status({ list, loaded, paged, longest, follow, onFollow }: Props
       <span>{count(list.traces?.length ?? 0, "trace")}, {longest ? "longest" : "newest"} first</span>
       {at > 0 && <span class="dim">as of {localTimeBrief(new Date(at).toISOString(), new Date(at)).slice(0, 8)}</span>}
       <Profiler list={list} />
+      <Exact list={list} />
       <Store list={list} />
       <Missing traces={list.traces ?? []} />
       <span class="push" />
@@ -43,6 +44,19 @@ function Profiler({ list }: { list: TraceList }) {
     <span class={p.running ? "dim" : "warn"}>
       CPU profiler {p.running ? "running" : "not running"}
       {state && `: ${state}`}
+    </span>
+  );
+}
+
+/** Exact says of how many slow requests the exact states are known, and why none are taken. */
+function Exact({ list }: { list: TraceList }) {
+  const x = list.profiler?.exact;
+  if (!x) return null;
+  const of = x.slow ? ` of ${x.captured} of ${count(x.slow, "slow request")}` : "";
+  if (x.armed) return <span class="dim">exact states{of || ": waiting for a slow request"}</span>;
+  return (
+    <span class={x.slow ? "warn" : "dim"}>
+      exact states{of} off: {x.why}
     </span>
   );
 }

@@ -7,9 +7,10 @@ import { Detail } from "./detail";
 import { serviceColours } from "./encoding";
 import { ErrorView, Stale } from "./error";
 import { count, cpuText, duration, localTime, shortID, utcTitle } from "./format";
+import { Formats } from "./formats";
 import { Legend } from "./legend";
 import { Findings, Problems } from "./notes";
-import { go, replace, traceHref, withFormat } from "./route";
+import { go, replace, traceHref } from "./route";
 import { makeTree } from "./rows";
 import { ServiceChip } from "./service";
 import type { Trace } from "./types";
@@ -100,10 +101,7 @@ function Loaded({ trace, span, waiting, onAgain }: LoadedProps) {
           onClose={close}
         />
       )}
-      <p class="formats dim">
-        <a href={withFormat(traceHref(trace.trace_id), "json")}>JSON</a>
-        <a href={withFormat(traceHref(trace.trace_id), "text")}>Text</a>
-      </p>
+      <Formats trace={trace.trace_id} />
     </div>
   );
 }
