@@ -1,6 +1,6 @@
 // Latency over time: a dot for each trace, which opens it.
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { get } from "./api";
 import { count, duration, localTime, localTimeBrief } from "./format";
 import { recall, remember } from "./memory";
@@ -39,24 +39,30 @@ export function Scatter({ list, params }: { list: TraceList; params: URLSearchPa
   );
 }
 
-/** useMore gives more traces than the list has, once that is there. */
+/** The latest wider answer, and the list that it belongs to: going back to it asks for nothing. */
+let latest: { href: string; list: TraceList; traces: TraceSummary[] } | undefined;
+
+/** useMore gives more traces than the list has, once they are there. */
 function useMore(list: TraceList, params: URLSearchParams): TraceSummary[] {
-  const [more, setMore] = useState<{ of: string; traces: TraceSummary[] }>();
+  const [, redraw] = useReducer((n: number) => n + 1, 0);
   const wider = new URLSearchParams(params);
   wider.delete("cursor");
   wider.set("limit", String(MOST));
   const href = listHref(wider);
   const wanted = Boolean(list.cursor) || params.has("cursor");
   useEffect(() => {
-    if (!wanted) return;
+    if (!wanted || (latest?.href === href && latest.list === list)) return;
     const abort = new AbortController();
     get<TraceList>(href, abort.signal).then(
-      (all) => setMore({ of: href, traces: all.traces ?? [] }),
+      (all) => {
+        latest = { href, list, traces: all.traces ?? [] };
+        redraw(0);
+      },
       () => {}, // the list's own traces are drawn
     );
     return () => abort.abort();
   }, [href, wanted, list]);
-  return (wanted && more?.of === href && more.traces) || list.traces || [];
+  return (wanted && latest?.href === href && latest.traces) || list.traces || [];
 }
 
 function Plot({ list, params }: { list: TraceList; params: URLSearchParams }) {
