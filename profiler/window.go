@@ -314,6 +314,7 @@ func (p *Profiler) put(b spanstore.UsageBatch) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	b.Signals = p.series.take()
+	p.tellUsage(b)
 	if err := p.store.AddUsage(ctx, b); err != nil {
 		err = fmt.Errorf("store CPU usage: %w", err)
 		p.fail("storing CPU usage", err)
@@ -321,6 +322,14 @@ func (p *Profiler) put(b spanstore.UsageBatch) error {
 	}
 	p.over("storing CPU usage")
 	return nil
+}
+
+// tellUsage gives b to whoever asked for it, whose code is the program's.
+func (p *Profiler) tellUsage(b spanstore.UsageBatch) {
+	if p.opts.OnUsage != nil {
+		defer p.rescue()
+		p.opts.OnUsage(b)
+	}
 }
 
 // count adds a window to the figures.

@@ -21,7 +21,7 @@ func Place(frames []spanstore.Frame) string {
 			break
 		}
 	}
-	file, name := at.File[strings.LastIndexByte(at.File, '/')+1:], at.Func[strings.LastIndexByte(at.Func, '/')+1:]
+	file, name := at.File[strings.LastIndexByte(at.File, '/')+1:], shortName(at.Func)
 	if file == "" {
 		return clip(name)
 	}
