@@ -13,6 +13,8 @@
 //	                       a trace as a file: otlp, jaeger, perfetto, pprof (see package export) or
 //	                       html, a page that opens without a network
 //	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
+//	flame                  where the time of all spans went, by state and by stack: service=, name=, from=, to=,
+//	                       by=name (the default), route (requests whole, by entry span) or build
 //	pprof/profile          a CPU profile for go tool pprof, ?seconds=, when Options.Profiler is set;
 //	                       samples are labelled with span, route and service
 //	static/<file>          the page's own files
@@ -46,6 +48,13 @@
 // on). A list's profiler has the time that was not sampled between windows (lost_ns),
 // the share of the time since its start that windows cover (covered), the governor's
 // figures, and those of the execution traces of slow requests.
+//
+// Flame has groups, whose times are means of one span (of one request by route), and
+// stacks, whose times are sums, each of the group at a position in groups and with its
+// frames as positions in frames. A group's states are of the exact_spans, of which an
+// execution trace was read, and p99_states of those of them at or beyond p99_wall_ns,
+// which 99 % of all spans do not exceed; they add up to the mean wall time of these spans,
+// but by route spans that ran side by side all count.
 //
 // # Mounting
 //

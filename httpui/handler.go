@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel"
 
@@ -39,6 +42,12 @@ type handler struct {
 	store  *spanstore.Store
 	opts   Options
 	assets map[string]asset
+
+	overviews   shared[*overviewJSON]
+	graphs      shared[*graphJSON]
+	suggestions shared[*suggestJSON]
+	digests     digests
+	streams     atomic.Int64 // live views that are open
 }
 
 // Handler returns the handler of all views. A nil store is shown as an empty
@@ -63,9 +72,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.fail(failure{status: http.StatusForbidden, Error: why, Hint: remedy})
 		return
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		rw.Header().Set("Allow", "GET, HEAD")
-		w.fail(failure{status: http.StatusMethodNotAllowed, Error: fmt.Sprintf("method %q is not allowed", r.Method), Hint: "Only GET and HEAD are."})
+	v := locate(r)
+	if allow := v.methods(); !slices.Contains(allow, r.Method) {
+		rw.Header().Set("Allow", strings.Join(allow, ", "))
+		w.fail(failure{status: http.StatusMethodNotAllowed, Error: fmt.Sprintf("method %q is not allowed", r.Method), Hint: "Only " + strings.Join(allow, " and ") + "."})
 		return
 	}
 	if f := r.URL.Query().Get("format"); w.form == "" {
@@ -73,11 +83,14 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	v := locate(r)
 	w.base, w.values = v.base, access == ShowValues
-	if v.kind == viewList || v.kind == viewTrace || v.kind == viewSpan {
+	if v.paged() {
 		w.page = h.page(v.base)
 	}
+	h.serve(w, v)
+}
+
+func (h *handler) serve(w *response, v view) {
 	switch v.kind {
 	case viewRedirect:
 		w.redirect(v.to)
@@ -93,13 +106,29 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		h.serveStatic(w, v.file)
 	case viewProfile:
 		h.serveProfile(w)
+	case viewLive:
+		h.serveLive(w)
+	case viewCapture:
+		h.serveCapture(w, v.trace)
+	case viewOverview:
+		h.serveOverview(w)
+	case viewGraph:
+		h.serveGraph(w)
+	case viewFlame:
+		h.serveFlame(w)
+	case viewHealth:
+		h.serveHealth(w)
+	case viewShares:
+		h.serveShares(w)
+	case viewSuggest:
+		h.serveSuggest(w)
 	default:
 		w.fail(failure{status: http.StatusNotFound, Error: "there is no such view", Hint: cmp.Or(v.hint, views)})
 	}
 }
 
 // views is what is said to who asks for something else.
-const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; trace/<trace id>/download?as=; span/<trace id>/<span id>; pprof/profile."
+const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; trace/<trace id>/download?as=; span/<trace id>/<span id>; live; overview; graph; flame; health; pprof/profile."
 
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", policy)

@@ -158,7 +158,7 @@ func TestViewsInEveryForm(t *testing.T) {
 		{"trace in a browser", trace, acceptHTML, 200, "text/html", `src="../static/app.js"`},
 		{"trace with a slash in a browser", trace + "/", acceptHTML, 200, "text/html", `src="../../static/app.js"`},
 		{"trace for a program", trace, acceptJSON, 200, "application/json", `"headline":{"strong":"129 ms of 139 ms`},
-		{"trace for curl", trace, "*/*", 200, "text/plain", "POST /login's own time: CPU ≈ 60 ms (18–102), the rest unknown."},
+		{"trace for curl", trace, "*/*", 200, "text/plain", "POST /login's own time: CPU ≈ 60 ms (18–102) in bcrypt.bcrypt (from main.login), the rest unknown."},
 		{"trace, capitals", strings.ToUpper(trace[:14]) + "/trace/" + strings.ToUpper(traceID), acceptJSON, 200, "application/json", traceID},
 		{"span in a browser", span, acceptHTML, 200, "text/html", `src="../../static/app.js"`},
 		{"span for a program", span, acceptJSON, 200, "application/json", `"late_samples":2`},

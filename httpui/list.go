@@ -189,6 +189,21 @@ func readQuery(v url.Values, values bool) (q spanstore.Query, bad *failure) {
 		}
 		return ok
 	})
+	read("last", lastWanted, func(s string) bool {
+		d, err := time.ParseDuration(s)
+		if from := time.Now().Add(-d); s != "all" && from.After(q.From) {
+			q.From = from
+		}
+		return s == "all" || err == nil && d > 0
+	})
+	read("on", "root or entry", func(s string) bool {
+		q.Where = append(q.Where, spanstore.Condition{Field: s, Op: spanstore.OpHas})
+		return s == "root" || s == "entry"
+	})
+	read("order", "newest or longest", func(s string) bool {
+		q.Order = map[string]spanstore.Order{"longest": spanstore.LongestFirst}[s]
+		return s == "newest" || s == "longest"
+	})
 	read("limit", fmt.Sprintf("a number from 1 to %d", maxLimit), func(s string) bool {
 		n, err := strconv.Atoi(s)
 		q.Limit = n
@@ -246,7 +261,7 @@ func (h *handler) storeFailure(err error) failure {
 // listText is the list as a table; next names the page that follows.
 func listText(l listJSON, query url.Values, next string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s · profiler %s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Store.line())
+	fmt.Fprintf(&b, "%s · profiler %s%s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Profiler.Exact.line(), l.Store.line())
 	for _, p := range l.Problems {
 		b.WriteString("! " + escape(p) + "\n")
 	}

@@ -1,6 +1,7 @@
 package httpui
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,8 +20,22 @@ const (
 	viewSpan
 	viewStatic
 	viewProfile
+	viewLive
+	viewCapture
+	viewOverview
+	viewGraph
+	viewFlame
+	viewHealth
+	viewShares
+	viewSuggest
 	viewDownload
 )
+
+// words are the views that have one word for a path.
+var words = map[string]viewKind{
+	"live": viewLive, "overview": viewOverview, "graph": viewGraph, "flame": viewFlame, "health": viewHealth,
+	"shares": viewShares, "suggest": viewSuggest,
+}
 
 // view is what a request's path asks for.
 type view struct {
@@ -36,18 +51,38 @@ type view struct {
 	base string
 }
 
+// paged reports whether the front end has a page for the view.
+func (v *view) paged() bool {
+	switch v.kind {
+	case viewList, viewTrace, viewSpan, viewLive, viewOverview, viewGraph, viewFlame, viewHealth:
+		return true
+	}
+	return false
+}
+
+// methods are those that the view takes.
+func (v *view) methods() []string {
+	if v.kind == viewCapture {
+		return []string{http.MethodPost}
+	}
+	return []string{http.MethodGet, http.MethodHead}
+}
+
 // locate recognises a view by the end of the path, wherever the handler may be
 // mounted.
 func locate(r *http.Request) view {
 	asked, stripped := askedPath(r)
 	segs := segments(r.URL.Path)
 	v := viewAt(segs)
+	if len(segs) > 0 && words[segs[len(segs)-1]] == v.kind && isMount(r, segs, stripped) {
+		v = view{}
+	}
 	if v.kind != viewUnknown {
-		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewDownload: 2}[v.kind]
+		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewCapture: 1, viewDownload: 2}[v.kind]
 		if strings.HasSuffix(asked, "/") {
 			depth++
 		}
-		v.base = strings.Repeat("../", depth)
+		v.base = cmp.Or(strings.Repeat("../", depth), "./")
 		return v
 	}
 	if below := belowMount(r, segs, stripped); below > 0 || v.hint != "" {
@@ -103,8 +138,24 @@ func viewAt(segs []string) view {
 		return view{kind: viewStatic, file: at(1)}
 	case at(2) == "pprof" && at(1) == "profile":
 		return view{kind: viewProfile}
+	case at(2) == "live":
+		id, err := trace.TraceIDFromHex(strings.ToLower(at(1)))
+		if err != nil {
+			return view{hint: "A request in flight is at live/<trace id>, which takes POST; the id has 32 hex digits, not all zero."}
+		}
+		return view{kind: viewCapture, trace: id}
 	}
-	return view{}
+	return view{kind: words[at(1)]}
+}
+
+// isMount reports whether the path is known to be that of the mount itself: one
+// may be called like a view.
+func isMount(r *http.Request, segs []string, stripped bool) bool {
+	if stripped {
+		return len(segs) == 0
+	}
+	below, known := belowPattern(r.Pattern, segs)
+	return known && len(below) == 0
 }
 
 // belowMount returns how many segments of a path that ends in no view lie below

@@ -1,6 +1,7 @@
 package httpui
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spanclock/spanclock/profiler"
@@ -65,17 +66,21 @@ func newGovernor(p *profiler.Profiler, st profiler.Stats) *governorJSON {
 	return &governorJSON{g.Level.String(), g.Why, formatTime(g.Since), g.Budget, g.Cost, int64(g.ProfilerCPU), int64(g.StoreCPU)}
 }
 
-// exactJSON is what the execution traces of slow requests gave.
+// exactJSON is what the execution traces of slow requests gave. Why says why none are
+// taken, when Armed is false. Share is that of the slow requests of which the exact
+// states were stored, null while none was slow.
 type exactJSON struct {
-	Armed     bool    `json:"armed"`
-	Why       string  `json:"why"`
-	Slow      int64   `json:"slow"`
-	Captured  int64   `json:"captured"`
-	Missed    int64   `json:"missed"`
-	Snapshots int64   `json:"snapshots"`
-	LastBytes int64   `json:"last_bytes"`
-	LastCPUNS int64   `json:"last_cpu_ns"`
-	Events    float64 `json:"events_per_second"`
+	Armed     bool     `json:"armed"`
+	Why       string   `json:"why"`
+	Slow      int64    `json:"slow"`
+	Captured  int64    `json:"captured"`
+	Missed    int64    `json:"missed"`
+	Share     *float64 `json:"captured_share"`
+	Spans     int64    `json:"spans"`
+	Snapshots int64    `json:"snapshots"`
+	LastBytes int64    `json:"last_bytes"`
+	LastCPUNS int64    `json:"last_cpu_ns"`
+	Events    float64  `json:"events_per_second"`
 }
 
 func newExact(p *profiler.Profiler, st profiler.Stats) *exactJSON {
@@ -83,5 +88,26 @@ func newExact(p *profiler.Profiler, st profiler.Stats) *exactJSON {
 		return nil
 	}
 	x := st.Exact
-	return &exactJSON{x.Armed, x.Why, x.Slow, x.Captured, x.Missed, x.Snapshots, x.LastBytes, int64(x.LastCPU), x.Events}
+	j := &exactJSON{Armed: x.Armed, Why: x.Why, Slow: x.Slow, Captured: x.Captured, Missed: x.Missed, Spans: x.Spans,
+		Snapshots: x.Snapshots, LastBytes: x.LastBytes, LastCPUNS: int64(x.LastCPU), Events: x.Events}
+	if x.Slow > 0 {
+		share := float64(x.Captured) / float64(x.Slow)
+		j.Share = &share
+	}
+	return j
+}
+
+// line is the same as text, "" where there is no profiler.
+func (x *exactJSON) line() string {
+	if x == nil {
+		return ""
+	}
+	s := " · exact states"
+	if x.Slow > 0 {
+		s += fmt.Sprintf(" of %d of %s", x.Captured, plural(int(x.Slow), "slow request", "slow requests"))
+	}
+	if !x.Armed {
+		return s + ": off, " + escape(x.Why)
+	}
+	return s + ": on"
 }

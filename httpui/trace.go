@@ -248,7 +248,7 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		CriticalNS: int64(a.Critical),
 		cpuJSON:    newCPU(a.CPU),
 		Headline:   headlineJSON{a.Headline.Strong, a.Headline.Rest},
-		Budget:     []shareJSON{},
+		Budget:     newShares(a.Budget),
 		Spans:      make([]rowJSON, len(a.Nodes)),
 		Findings:   []findingJSON{},
 		Problems:   append([]string{}, a.Problems...),
@@ -257,9 +257,6 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		Windows:    []windowJSON{},
 		Signals:    newSignals(a.Trace.Signals, a.Start),
 		Values:     values,
-	}
-	for _, s := range a.Budget {
-		t.Budget = append(t.Budget, shareJSON{s.State, int64(s.Time), int64(s.Low), int64(s.High), s.Evidence})
 	}
 	for i := range a.Nodes {
 		t.Spans[i] = newRow(&a.Nodes[i], values)

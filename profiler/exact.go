@@ -82,13 +82,23 @@ type exactLevel struct {
 	arming sync.Mutex // held while the flight recorder starts or stops
 
 	mu     sync.Mutex // guards the rest
-	flight *runtimetrace.FlightRecorder
+	flight recorder
+	never  bool                        // its traces cannot be read: it is off for good
 	slow   map[trace.TraceID]bool      // that wait for a snapshot
 	last   time.Time                   // when the last snapshot was over
 	after  time.Time                   // when the next may be taken
 	asked  []chan struct{}             // closed when what waits is done
 	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
 	stats  ExactStats
+
+	spending  spending
+	snapshots time.Duration // CPU time of those since the last window
+}
+
+// recorder is a runtimetrace.FlightRecorder that runs.
+type recorder interface {
+	WriteTo(io.Writer) (int64, error)
+	Stop()
 }
 
 // ExactStats are the figures of the exact level. Counts are since Start.
@@ -99,7 +109,7 @@ type ExactStats struct {
 
 	// Slow counts the requests that were slow for their route, failed, or were asked for;
 	// Captured those of them whose exact states were stored; Missed those for
-	// which it was too late, or there were too many.
+	// which it was too late, there were too many, or the exact level was off.
 	Slow, Captured, Missed int64
 
 	// Spans counts those whose states were stored, Snapshots the execution traces
@@ -114,7 +124,7 @@ type ExactStats struct {
 }
 
 func newExactLevel(p *Profiler) *exactLevel {
-	return &exactLevel{p: p, wake: make(chan struct{}, 1), slow: map[trace.TraceID]bool{}, stats: ExactStats{Why: "it is about to start"}}
+	return &exactLevel{p: p, wake: make(chan struct{}, 1), slow: map[trace.TraceID]bool{}, stats: ExactStats{Why: "it is about to start"}, spending: spending{budget: p.opts.Budget}}
 }
 
 // ended is called with every span that ends.
@@ -128,7 +138,14 @@ func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.p.series.starved.Load())
-	if !slow && s.Status().Code != codes.Error || !x.armed.Load() {
+	if !slow && s.Status().Code != codes.Error {
+		return
+	}
+	if !x.armed.Load() {
+		x.mu.Lock()
+		x.stats.Slow++
+		x.stats.Missed++
+		x.mu.Unlock()
 		return
 	}
 	x.want(s.SpanContext().TraceID(), false)
@@ -219,7 +236,7 @@ func (x *exactLevel) readClocks() {
 func (x *exactLevel) decide(events float64, goroutines int) {
 	x.mu.Lock()
 	x.stats.Events = events
-	armed, due := x.stats.Armed, !time.Now().Before(x.after)
+	armed, due := x.stats.Armed, !x.never && !time.Now().Before(x.after)
 	x.mu.Unlock()
 	why := tooMuch(events, goroutines)
 	switch {
@@ -256,7 +273,7 @@ func tooMuch(events float64, goroutines int) string {
 func (x *exactLevel) arm() {
 	x.arming.Lock()
 	defer x.arming.Unlock()
-	if x.p.isPaused() {
+	if x.p.isPaused() || x.armed.Load() {
 		return
 	}
 	f := runtimetrace.NewFlightRecorder(runtimetrace.FlightRecorderConfig{MinAge: exactWindow, MaxBytes: exactBytes})
@@ -319,9 +336,12 @@ func (x *exactLevel) snapshotIfDue() {
 	x.mu.Unlock()
 
 	got, err := x.snapshot(f, slow)
-	var after *exectrace.NewerError
-	if errors.As(err, &after) {
-		x.disarm(err.Error(), 100*365*24*time.Hour)
+	var newer *exectrace.NewerError
+	if errors.As(err, &newer) {
+		x.mu.Lock()
+		x.never = true
+		x.mu.Unlock()
+		x.disarm(err.Error(), 0)
 	} else if err != nil {
 		x.p.fail("reading an execution trace", err)
 	} else {
@@ -333,6 +353,7 @@ func (x *exactLevel) snapshotIfDue() {
 	x.stats.Spans += int64(got.spans)
 	x.stats.Snapshots++
 	x.stats.LastBytes, x.stats.LastCPU = got.bytes, got.cpu
+	x.snapshots += got.cpu
 	// What reading costs follows from what the process does; the pause makes it
 	// the budget, of which the sampled level has one of the same size.
 	share := x.p.opts.Budget * float64(runtime.GOMAXPROCS(0))
@@ -351,10 +372,13 @@ type captured struct {
 
 // snapshot reads the flight recorder and stores what it tells of some traces. It
 // keeps one processor busy for some 0.3 µs an event.
-func (x *exactLevel) snapshot(f *runtimetrace.FlightRecorder, slow map[trace.TraceID]bool) (got captured, err error) {
+func (x *exactLevel) snapshot(f recorder, slow map[trace.TraceID]bool) (got captured, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begun := threadCPU()
+	var c exectrace.ThreadClock // what ran since the last reading is known, too
+	c.Log()
+	c.Close()
 	r, w := io.Pipe()
 	wrote := make(chan int64, 1)
 	go func() {

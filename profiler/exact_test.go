@@ -1,7 +1,12 @@
 package profiler_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"net/http/httptest"
+	"net/http/pprof"
 	"runtime/trace"
 	"strings"
 	"sync"
@@ -9,6 +14,7 @@ import (
 	"time"
 
 	oteltrace "go.opentelemetry.io/otel/trace"
+	exptrace "golang.org/x/exp/trace"
 
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/stall"
@@ -139,6 +145,128 @@ func TestExactAmongOthers(t *testing.T) {
 	if out.Len() == 0 {
 		t.Error("the program's own trace is empty")
 	}
+}
+
+// TestOthersBesideExact: while our flight recorder runs, the program takes traces of
+// its own, by itself and over HTTP. They are whole, and so are ours.
+func TestOthersBesideExact(t *testing.T) {
+	s := newService(t, exactly)
+	s.armed(t)
+	slow := func() oteltrace.Span {
+		_, span := s.Start(context.Background(), "GET /slow")
+		time.Sleep(20 * time.Millisecond)
+		span.End()
+		return span
+	}
+	capture := func(when string, span oteltrace.Span) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := s.prof.Capture(ctx, span.SpanContext().TraceID()); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if e := s.exact(t, span); len(e.Segments) == 0 {
+			t.Errorf("%s: got %+v; want what the span did", when, e)
+		}
+	}
+	var own bytes.Buffer
+	if err := trace.Start(&own); err != nil {
+		t.Skip(err)
+	}
+	capture("while the program takes a trace", slow())
+	trace.Stop()
+	wholeTrace(t, own.Bytes())
+	capture("after it has", slow())
+
+	done := make(chan []byte)
+	go func() {
+		w := httptest.NewRecorder()
+		pprof.Trace(w, httptest.NewRequest("GET", "/debug/pprof/trace?seconds=1", nil))
+		done <- w.Body.Bytes()
+	}()
+	capture("during /debug/pprof/trace", slow())
+	wholeTrace(t, <-done)
+	if x := s.prof.Stats().Exact; !x.Armed {
+		t.Errorf("got %+v; want our own to go on", x)
+	}
+}
+
+// wholeTrace reads an execution trace to its end.
+func wholeTrace(t *testing.T, b []byte) {
+	t.Helper()
+	r, err := exptrace.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for {
+		if _, err = r.ReadEvent(); err != nil {
+			break
+		}
+		n++
+	}
+	if !errors.Is(err, io.EOF) || n < 100 {
+		t.Errorf("the program's own trace ends after %d events: %v", n, err)
+	}
+}
+
+// TestCoverage: of the spans of slow requests that a snapshot covers nearly all have
+// exact states, also of those that ran side by side on goroutines of their own, and
+// what share of the slow requests it was is counted.
+func TestCoverage(t *testing.T) {
+	s := newService(t, &profiler.Options{MinWindow: 100 * time.Millisecond, Exact: profiler.ExactAuto, Slow: 30 * time.Millisecond})
+	s.armed(t)
+	var mu sync.Mutex
+	var roots []oteltrace.Span
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			ctx, root := s.Start(context.Background(), "GET /slow", oteltrace.WithSpanKind(oteltrace.SpanKindServer))
+			var parts sync.WaitGroup
+			for range 3 {
+				parts.Go(func() {
+					ctx, call := s.Start(ctx, "call")
+					_, query := s.Start(ctx, "query")
+					time.Sleep(20 * time.Millisecond)
+					query.End()
+					call.End()
+				})
+			}
+			parts.Wait()
+			time.Sleep(15 * time.Millisecond)
+			root.End()
+			mu.Lock()
+			roots = append(roots, root)
+			mu.Unlock()
+		})
+		time.Sleep(5 * time.Millisecond)
+	}
+	wg.Wait()
+	eventually(t, "each slow request captured, or missed", func() bool {
+		x := s.prof.Stats().Exact
+		return x.Slow == 40 && x.Captured+x.Missed == x.Slow
+	})
+	spans, exact, traces := 0, 0, int64(0)
+	for _, root := range roots {
+		tr := s.trace(t, root)
+		has := 0
+		for i := range tr.Spans {
+			if tr.Usage[tr.Spans[i].SpanID()].Exact != nil {
+				has++
+			}
+		}
+		if has > 0 {
+			spans, exact, traces = spans+len(tr.Spans), exact+has, traces+1
+		}
+	}
+	x := s.prof.Stats().Exact
+	if traces != x.Captured || traces < 30 {
+		t.Errorf("got exact states of %d requests; Stats say %d of %d: %+v", traces, x.Captured, x.Slow, x)
+	}
+	if 100*exact < 95*spans {
+		t.Errorf("got exact states of %d of %d spans; want 95 %%", exact, spans)
+	}
+	t.Logf("%d of %d requests, %d of %d spans", traces, x.Slow, exact, spans)
 }
 
 // TestExactOff: nothing runs, and the reason is told.

@@ -65,7 +65,8 @@ const (
 type glance struct {
 	length          time.Duration
 	profiler, store time.Duration
-	cpus            int // that the process may use
+	exact           time.Duration // judged apart, see spending
+	cpus            int           // that the process may use
 }
 
 // share is the part of the CPU time to be had.
@@ -187,6 +188,7 @@ type GovernorStats struct {
 // govern tells the governor what a window cost and does what it decides.
 func (p *Profiler) govern(g glance) {
 	g.cpus = runtime.GOMAXPROCS(0)
+	p.exact.judge(g)
 	p.mu.Lock()
 	p.stats.Governor.ProfilerCPU += g.profiler
 	p.stats.Governor.StoreCPU += g.store

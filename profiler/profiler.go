@@ -74,6 +74,12 @@ type Options struct {
 	// default 64.
 	MaxDepth int
 
+	// OnUsage, when it is set, is given what goes to the store, just before it
+	// does: it is how several stores share the process's one profiler (see package
+	// shared). It runs on goroutines of the profiler, which wait for it, must
+	// not call back into the profiler, and must not change what it is given.
+	OnUsage func(spanstore.UsageBatch)
+
 	// Logger gets what the profiler has to say: errors, and who keeps it from
 	// working, each once. Without one errors go to otel.Handle.
 	Logger *slog.Logger

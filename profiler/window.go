@@ -303,6 +303,7 @@ func (s *sampler) finish(r *recording) (err error) {
 	p.govern(glance{
 		length:   r.end.Sub(r.start),
 		profiler: time.Duration(t.own-t.store-t.exact) * w.Period, store: time.Duration(t.store) * w.Period,
+		exact: time.Duration(t.exact) * w.Period,
 	})
 	p.deliver(r.start, prof, t.spans)
 	return err
@@ -313,6 +314,7 @@ func (p *Profiler) put(b spanstore.UsageBatch) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	b.Signals = p.series.take()
+	p.tellUsage(b)
 	if err := p.store.AddUsage(ctx, b); err != nil {
 		err = fmt.Errorf("store CPU usage: %w", err)
 		p.fail("storing CPU usage", err)
@@ -320,6 +322,14 @@ func (p *Profiler) put(b spanstore.UsageBatch) error {
 	}
 	p.over("storing CPU usage")
 	return nil
+}
+
+// tellUsage gives b to whoever asked for it, whose code is the program's.
+func (p *Profiler) tellUsage(b spanstore.UsageBatch) {
+	if p.opts.OnUsage != nil {
+		defer p.rescue()
+		p.opts.OnUsage(b)
+	}
 }
 
 // count adds a window to the figures.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/spanstore/internal/block"
 )
@@ -36,12 +38,24 @@ type Latency struct {
 	// P50, P95 and P99 are the durations that half, 95 % and 99 % of them do not
 	// exceed, within 1.6 %.
 	P50, P95, P99 time.Duration
+
+	// MaxTrace is the trace of a span that took Max.
+	MaxTrace trace.TraceID
 }
 
 // Latencies is what Store.Latencies returns.
 type Latencies struct {
 	Services   []Latency // by service
 	Operations []Latency // by service, then name
+
+	// With LatencyQuery.Steps: Series has the entry spans of all services (that are
+	// asked for) step by step, without names, and the other two have the steps of
+	// each of Services and of Operations.
+	Series                       []Latency
+	ServiceSteps, OperationSteps [][]Step
+
+	// Slowest are the longest entry spans, as many as LatencyQuery.Slowest says.
+	Slowest []EntrySpan
 
 	// Problems name what could not be read or counted, one sentence each.
 	Problems []string
@@ -123,6 +137,11 @@ type LatencyQuery struct {
 
 	// Service, when not empty, is that of the span.
 	Service string
+
+	// Steps divides the time from From to To, which must both be set, into as many
+	// equal parts, MaxSteps at most. Slowest is how many of the longest entry
+	// spans are listed, MaxSlowest at most.
+	Steps, Slowest int
 }
 
 // Latencies returns how long the spans of each service and of each operation
@@ -138,31 +157,47 @@ func (s *Store) Latencies(ctx context.Context, q LatencyQuery) (*Latencies, erro
 		return nil, err
 	}
 	from, to := bounds(q.From, q.To)
-	all := &latencyCounter{}
+	all := &latencyCounter{most: min(q.Slowest, MaxSlowest)}
 	blocks := sn.scanBlocks()
 	err = sn.eachColumns(blocks, placesBetween(blocks, from, to, q.Service), func() columnsVisitor {
-		return &latencyCounter{from: from, to: to, service: q.Service}
+		return &latencyCounter{from: from, to: to, service: q.Service, steps: newSteps(q), most: min(q.Slowest, MaxSlowest)}
 	}, func(v columnsVisitor) { all.merge(v.(*latencyCounter)) })
 	if err != nil {
 		return nil, err
 	}
-	l := &Latencies{Problems: sn.problems}
-	for key, o := range all.ops {
-		if key.whole {
-			l.Services = append(l.Services, o.latency(key))
-		} else {
-			l.Operations = append(l.Operations, o.latency(key))
-		}
-	}
-	for _, list := range [][]Latency{l.Services, l.Operations} {
-		slices.SortFunc(list, func(a, b Latency) int {
-			return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name))
-		})
-	}
+	l := all.latencies(newSteps(q))
+	l.Problems = sn.problems
 	if all.left > 0 {
 		l.Problems = append(l.Problems, fmt.Sprintf("there are more than %d operations: %d spans are counted with their service alone", maxNames, all.left))
 	}
 	return l, nil
+}
+
+// latencies gives what was counted, sorted.
+func (l *latencyCounter) latencies(s steps) *Latencies {
+	out := &Latencies{Slowest: l.slowest}
+	keys := slices.SortedFunc(maps.Keys(l.ops), func(a, b operation) int {
+		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.name, b.name))
+	})
+	for _, key := range keys {
+		o := l.ops[key]
+		list, steps := &out.Operations, &out.OperationSteps
+		if key.whole {
+			list, steps = &out.Services, &out.ServiceSteps
+		}
+		*list = append(*list, o.latency(key))
+		if s.n > 0 {
+			*steps = append(*steps, o.steps)
+		}
+	}
+	for i := range s.n {
+		one := operationCounter{}
+		if l.series != nil {
+			one = l.series[i]
+		}
+		out.Series = append(out.Series, one.latency(operation{}))
+	}
+	return out
 }
 
 // bounds returns a time range in Unix nanoseconds.
@@ -230,6 +265,8 @@ type operation struct {
 type operationCounter struct {
 	histogram
 	errors int
+	slow   trace.TraceID // of a span that took max
+	steps  []Step
 }
 
 func (o *operationCounter) latency(of operation) Latency {
@@ -237,6 +274,7 @@ func (o *operationCounter) latency(of operation) Latency {
 		Service: of.service, Name: of.name, Count: int(o.count), Errors: o.errors,
 		Total: time.Duration(o.total), Max: time.Duration(o.max),
 		P50: o.quantile(0.50), P95: o.quantile(0.95), P99: o.quantile(0.99),
+		MaxTrace: o.slow,
 	}
 }
 
@@ -247,12 +285,18 @@ type latencyCounter struct {
 	ops      map[operation]*operationCounter
 	left     int // spans of operations that are too many
 
+	steps   steps
+	series  []operationCounter // of all entry spans, by step
+	slowest []EntrySpan        // the longest first
+	most    int                // that slowest takes
+
 	// Of the block: which counter a resource and a name have, as a table that
 	// forgets.
 	recent               [256]recentOperation
 	names, res, statuses []uint32
 	parents              []block.Parent
 	remote               []bool
+	owners               owners
 }
 
 type recentOperation struct {
@@ -267,6 +311,7 @@ func (l *latencyCounter) visit(c *block.Columns, _ int) {
 	l.parents, l.remote = c.Parents(l.parents[:0], l.remote[:0])
 	starts, ends := c.Times()
 	l.recent = [256]recentOperation{}
+	l.owners = owners{block: c, traces: l.owners.traces}
 	for i := range c.Len() {
 		service := ""
 		if r := l.res[i] - 1; int(r) < len(table) {
@@ -276,19 +321,25 @@ func (l *latencyCounter) visit(c *block.Columns, _ int) {
 			continue
 		}
 		d, failed := wall(starts[i], ends[i]), codes.Code(l.statuses[i]) == codes.Error
-		l.count(l.operation(c, l.res[i], l.names[i], service), d, failed)
+		l.count(l.operation(c, l.res[i], l.names[i], service), i, starts[i], d, failed)
 		if l.parents[i] == block.NoParent || l.remote[i] {
-			l.count(l.counter(operation{service: service, whole: true}), d, failed)
+			l.count(l.counter(operation{service: service, whole: true}), i, starts[i], d, failed)
+			l.entered(c, i, service, starts[i], d, failed)
 		}
 	}
 }
 
-func (l *latencyCounter) count(o *operationCounter, d int64, failed bool) {
+// count counts span i of the block.
+func (l *latencyCounter) count(o *operationCounter, i int, start, d int64, failed bool) {
 	if o == nil {
 		l.left++
 		return
 	}
+	if o.count == 0 || d > o.max {
+		o.slow = l.owners.of(i)
+	}
 	o.add(d)
+	o.addStep(l.steps, start, d, failed)
 	if failed {
 		o.errors++
 	}
@@ -323,8 +374,13 @@ func (l *latencyCounter) counter(of operation) *operationCounter {
 
 func (l *latencyCounter) merge(o *latencyCounter) {
 	l.left += o.left
+	l.mergeEntered(o)
 	for key, from := range o.ops {
 		if to := l.counter(key); to != nil {
+			if to.count == 0 || from.max > to.max {
+				to.slow = from.slow
+			}
+			to.mergeSteps(from.steps)
 			to.merge(&from.histogram)
 			to.errors += from.errors
 		} else {

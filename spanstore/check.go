@@ -113,6 +113,12 @@ func (c *checker) files() {
 	}
 	bySegment := map[segment][]*blockInfo{}
 	for _, info := range c.infos {
+		for b := info; b.older != nil; b = b.older {
+			if b.older.seq != info.seq || b.older.seg.number() >= b.seg.number() {
+				c.fail(14, "behind block %d of segment %d is block %d of segment %d", b.seq, b.seg.number(), b.older.seq, b.older.seg.number())
+				break // they may go round
+			}
+		}
 		bySegment[info.seg] = append(bySegment[info.seg], info)
 	}
 	segs := make([]segment, 0, len(s.ring.sealed)+1)

@@ -106,6 +106,11 @@ func TestCheck(t *testing.T) {
 			defer s.mu.Unlock()
 			s.infos = slices.Delete(s.infos, 1, 2)
 		}, "invariant 14"},
+		"versions that go round": {func(s *Store) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.infos[1].older = s.infos[1]
+		}, "invariant 14: behind block"},
 		"an entry of the index": {func(s *Store) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

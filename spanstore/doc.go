@@ -205,8 +205,9 @@
 //     segment being the beginning of that in the higher.
 //  13. A block's bucket has a summary and a block.
 //  14. The index has the newest version of every block, in the order of their
-//     numbers, and nothing else, but for copies that MaxAge has removed;
-//     segments are in the order of theirs.
+//     numbers, and nothing else, but for copies that MaxAge has removed; behind
+//     each are the versions in older segments, newest first, whichever was read
+//     first; segments are in the order of theirs.
 //  15. The checksums of the log of evictions and of the pins hold, and they decode.
 //  16. A run is the JSON of a Run.
 //

@@ -52,6 +52,15 @@ func (l *evictions) trim() {
 	}
 }
 
+// last is the latest eviction, the zero one when none is known.
+func (l *evictions) last() Eviction {
+	if len(l.entries) == 0 {
+		return Eviction{}
+	}
+	e := l.entries[len(l.entries)-1]
+	return Eviction{When: e.when, Why: e.why, Since: l.since}
+}
+
 func (l *evictions) find(id trace.TraceID) (Eviction, bool) { return l.findPrint(fingerprint(id)) }
 
 func (l *evictions) findPrint(fp uint32) (Eviction, bool) {

@@ -237,7 +237,7 @@ func (s *Store) fillLocked(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadO
 		if i >= warm {
 			warm = i + s.open.enc.Warm(spans[i:])
 		}
-		if s.open.isFull(s.layout) && !s.handOver() {
+		if s.openIsFull() && !s.handOver() {
 			return spans[i:], nil
 		}
 		if span == nil {
@@ -251,7 +251,7 @@ func (s *Store) fillLocked(spans []sdktrace.ReadOnlySpan) (rest []sdktrace.ReadO
 		}
 		s.counts.clipped.Add(int64(s.open.enc.Clipped() - clipped))
 	}
-	if s.open.isFull(s.layout) {
+	if s.openIsFull() {
 		s.handOver()
 	}
 	return nil, nil

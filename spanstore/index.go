@@ -141,8 +141,10 @@ func (s *Store) position(seq uint64) (int, bool) {
 	return slices.BinarySearchFunc(s.infos, seq, func(b *blockInfo, seq uint64) int { return cmp.Compare(b.seq, seq) })
 }
 
-// addInfo keeps s.infos ordered by number, of each the version in the highest
-// segment. s.mu is held.
+// addInfo keeps s.infos ordered by number. Of each it has the version in the
+// highest segment, and below that the others that are known, see
+// blockInfo.older, in whatever order they come. info is in no chain yet, or its
+// number is not in the index. s.mu is held.
 func (s *Store) addInfo(info *blockInfo) {
 	i, found := s.position(info.seq)
 	if !found {
@@ -152,17 +154,29 @@ func (s *Store) addInfo(info *blockInfo) {
 		s.listed = nil
 		return
 	}
-	if s.infos[i].seg.number() > info.seg.number() {
-		return
-	}
 	s.cache.drop(s.infos[i])
-	switch info.older = s.infos[i]; {
-	case info.older.seg == info.seg:
-		info.older = info.older.older
+	s.replaceInfo(i, s.infos[i].with(info))
+}
+
+// with returns the versions from b down with info in its place among them, where
+// it takes that of another in the same segment. Of those above it makes copies,
+// as readers have b without a lock.
+func (b *blockInfo) with(info *blockInfo) *blockInfo {
+	switch {
+	case b == nil:
+		return info
+	case b.seg.number() > info.seg.number():
+		above := *b
+		above.older = b.older.with(info)
+		return &above
 	case info.kept: // it was in memory, whole
 		info.older = nil
+	case b.seg.number() == info.seg.number():
+		info.older = b.older
+	default:
+		info.older = b
 	}
-	s.replaceInfo(i, info)
+	return info
 }
 
 // replaceInfo puts another version in the place of the block at i. s.mu is held.

@@ -49,7 +49,8 @@ func (w *keptWriter) move(info *blockInfo, list *shortlist) bool {
 		return false
 	}
 	moved := *info
-	moved.seg, moved.older, moved.short = nil, nil, list.pack(info)
+	moved.seg, moved.older = nil, nil
+	moved.short, _ = list.pack(info, nil)
 	w.add(encodedBlock{info: &moved, data: data})
 	w.spans += info.count
 	for _, fp := range info.traces {
@@ -112,7 +113,7 @@ func (w *keptWriter) finish(enc *block.Encoder) {
 	}
 	b := w.k.s.packBlock(0, enc, nil)
 	b.info.keepOnly(enc.Traces(), enc.TraceID, enc.Kept)
-	b.info.short = w.k.s.lister.list(enc, b.info).pack(b.info)
+	b.info.short = w.k.s.lister.pack(enc, b.info)
 	w.add(b)
 	enc.Reset()
 }

@@ -92,7 +92,7 @@ type layout struct {
 }
 
 const (
-	// blockSpans closes a block. Larger blocks compress better (28.5 bytes a
+	// blockSpans closes a block, or an eighth more or fewer, see pageFit. Larger blocks compress better (28.5 bytes a
 	// span on disk at 2,048, 32.8 at 1,024), smaller ones are quicker to read: a
 	// trace costs the decoding of every block it has spans in.
 	blockSpans = 1024

@@ -73,8 +73,10 @@ func (b *pendingBlock) mayHold(id trace.TraceID) bool {
 	return false
 }
 
-func (b *pendingBlock) isFull(l layout) bool {
-	return b.enc.Len() >= blockSpans || b.enc.Size() >= l.blockMax
+// openIsFull reports whether the open block has as much as a block may. s.mu is
+// held.
+func (s *Store) openIsFull() bool {
+	return s.open.enc.Len() >= s.fit.spans() || s.open.enc.Size() >= s.layout.blockMax
 }
 
 // read returns what readers see of b now, which must not be empty. s.mu is held.
@@ -116,6 +118,7 @@ func (s *Store) closeOpen() {
 		s.open = s.newPending(block.NewEncoder(s.layout.limits))
 		return
 	}
+	s.fit.learn(b.ready.info.count, len(b.ready.summary)+len(b.ready.data))
 	enc := b.enc
 	enc.Reset()
 	b.enc, b.view = nil, nil
@@ -157,7 +160,7 @@ type pendingUsage struct {
 // committed, in the memory of buf.
 func (s *Store) encodeBlock(seq uint64, enc *block.Encoder, buf []byte) encodedBlock {
 	b := s.packBlock(seq, enc, buf)
-	b.info.short = s.lister.list(enc, b.info).pack(b.info)
+	b.info.short = s.lister.pack(enc, b.info)
 	return b
 }
 

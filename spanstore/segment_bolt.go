@@ -16,6 +16,10 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
+// Format is the version of the files' format that this package writes, and the
+// newest that it reads.
+const Format = formatVersion
+
 const (
 	pageSize = 4096 // pinned: 16 KiB pages write 4.5 times as much
 

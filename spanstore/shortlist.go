@@ -42,9 +42,10 @@ type routeCount struct {
 	roots int
 }
 
-// pack returns l in a third of the room, to stay in memory.
-func (l *shortlist) pack(info *blockInfo) packedList {
-	out := make([]byte, 0, len(l.spans)+12*len(l.routes)+16*len(l.listed)+8)
+// pack returns l in a third of the room, to stay in memory. It is made in buf,
+// which is returned to be used again.
+func (l *shortlist) pack(info *blockInfo, buf []byte) (packedList, []byte) {
+	out := buf[:0]
 	for _, n := range l.spans {
 		out = binary.AppendUvarint(out, uint64(n))
 	}
@@ -63,7 +64,7 @@ func (l *shortlist) pack(info *blockInfo) packedList {
 		out = binary.AppendVarint(out, c.min-info.min) // may wrap, and wraps back
 		out = binary.AppendVarint(out, c.max-c.min)
 	}
-	return bytes.Clone(out) // no longer than it is
+	return bytes.Clone(out), out // no longer than it is
 }
 
 // packedList is a shortlist as it stays in memory; nil for none.
@@ -115,6 +116,9 @@ type lister struct {
 	all      []candidate
 	listed   []int32
 	spent    []int64
+	to       []int32 // positions in the list's routes, plus one
+	short    shortlist
+	packed   []byte
 }
 
 func newLister() *lister {
@@ -125,7 +129,24 @@ func newLister() *lister {
 func (l *lister) list(b outlined, info *blockInfo) *shortlist {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := &shortlist{spans: make([]uint16, len(info.traces))}
+	out := &shortlist{}
+	l.listTo(out, b, info)
+	return out
+}
+
+// pack returns the shortlist of b packed.
+func (l *lister) pack(b outlined, info *blockInfo) (p packedList) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listTo(&l.short, b, info)
+	p, l.packed = l.short.pack(info, l.packed)
+	return p
+}
+
+// listTo fills out, in the memory that it has. l.mu is held.
+func (l *lister) listTo(out *shortlist, b outlined, info *blockInfo) {
+	out.spans = slices.Grow(out.spans[:0], len(info.traces))[:len(info.traces)]
+	clear(out.spans)
 	l.reset()
 	l.outlines = b.Outlines(l.outlines)
 	for t := range l.outlines {
@@ -152,7 +173,6 @@ func (l *lister) list(b outlined, info *blockInfo) *shortlist {
 	}
 	l.choose(info.kept)
 	l.copyTo(out)
-	return out
 }
 
 func (l *lister) reset() {
@@ -252,16 +272,17 @@ func (l *lister) cut() {
 
 // copyTo moves what is listed, and the routes of it, to out.
 func (l *lister) copyTo(out *shortlist) {
-	out.listed = make([]candidate, 0, len(l.listed))
-	to := make([]int32, len(l.counts)) // positions in out.routes, plus one
+	out.routes, out.listed = out.routes[:0], slices.Grow(out.listed[:0], len(l.listed))
+	l.to = slices.Grow(l.to[:0], len(l.counts))[:len(l.counts)]
+	clear(l.to)
 	for _, i := range l.listed {
 		c := l.all[i]
 		c.why &^= keptSlow
-		if to[c.route] == 0 {
+		if l.to[c.route] == 0 {
 			out.routes = append(out.routes, l.counts[c.route])
-			to[c.route] = int32(len(out.routes))
+			l.to[c.route] = int32(len(out.routes))
 		}
-		c.route = to[c.route] - 1
+		c.route = l.to[c.route] - 1
 		out.listed = append(out.listed, c)
 	}
 }

@@ -72,7 +72,7 @@ func TestShortlistHasABound(t *testing.T) {
 
 func TestShortlistUnpacksEqual(t *testing.T) {
 	info, l, _ := listBlock(t, 300, 7)
-	packed := l.pack(info)
+	packed, _ := l.pack(info, nil)
 	if got := packed.unpack(info); !reflect.DeepEqual(got, l) {
 		t.Errorf("%d listed and %d routes come back otherwise; want %d and %d", len(got.listed), len(got.routes), len(l.listed), len(l.routes))
 	}

@@ -48,6 +48,10 @@ type Stats struct {
 	// aside.
 	EvictedSpans, EvictedSegments, DamagedSegments int64
 
+	// LastEviction is the latest that the log of evictions has, of this process or
+	// of one before it; zero when it has none.
+	LastEviction Eviction
+
 	// KeptTraces and KeptSpans, in KeptBytes, were kept when the segment that
 	// they were in was evicted. They are part of Spans and of Bytes.
 	KeptTraces           int
@@ -89,6 +93,7 @@ func (s *Store) Stats() Stats {
 	s.addHeld(&st)
 	st.MaxMemory, st.MemoryBytes = s.maxMemory, s.memory()
 	st.KeptTraces = s.keptTraces
+	st.LastEviction = s.gone.last()
 	st.Segments, st.Bytes, st.DamagedBytes = s.sizes.segments, s.sizes.bytes, s.sizes.damaged
 	if s.failed != nil {
 		st.LastError = s.failed.Error()

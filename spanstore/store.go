@@ -51,6 +51,7 @@ type Store struct {
 
 	mu         sync.Mutex      // guards what follows
 	open       *pendingBlock   // takes spans
+	fit        pageFit         // tells when it is full
 	full       []*pendingBlock // wait for the writer, oldest first
 	fullBytes  int64           // of full, encoded
 	copyBytes  int64           // of copies of kept traces that wait for room

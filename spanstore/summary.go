@@ -34,8 +34,10 @@ type blockInfo struct {
 
 	short packedList // of spans that this process encoded; never changed
 
-	// older is the block's shorter version in an older segment, which readers
-	// fall back on should this one turn out to be damaged; mostly nil.
+	// older is the block's version in an older segment, the shorter one or a
+	// copy, which readers fall back on should this one turn out to be damaged;
+	// mostly nil. Down the chain the numbers of the segments fall, so it ends. Never
+	// changed once readers may have the block.
 	older *blockInfo
 }
 
@@ -82,7 +84,11 @@ func (b *blockInfo) encode() []byte {
 	if b.parts {
 		kind |= partsKind
 	}
-	out := []byte{summaryVersion, kind}
+	n := 2 + 10*binary.MaxVarintLen64 + 4*len(b.traces) + 4
+	for _, s := range b.services {
+		n += binary.MaxVarintLen64 + len(s)
+	}
+	out := append(make([]byte, 0, n), summaryVersion, kind)
 	out = binary.AppendUvarint(out, b.seq)
 	out = binary.AppendUvarint(out, uint64(b.size))
 	out = binary.AppendUvarint(out, uint64(b.count))

@@ -3,6 +3,7 @@ package spanstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -278,6 +279,9 @@ func (sn *snapshot) readUsage(info *blockInfo, all bool) *block.Usage {
 		}
 	}
 	sn.problem(info, err)
+	if info.older != nil && !errors.Is(err, errGone) {
+		return sn.readUsage(info.older, all)
+	}
 	return nil
 }
 

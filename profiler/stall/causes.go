@@ -104,7 +104,7 @@ func (c *caused) add(n *Node, i int, s Stretch, part Segment) {
 	}
 	if s.Wait >= 0 {
 		c.count++
-		if w := place(n.Usage.Exact.Waits[s.Wait].Waker); w != "" {
+		if w := Place(n.Usage.Exact.Waits[s.Wait].Waker); w != "" {
 			c.wakers[w] += part.To - part.From
 		}
 	}
@@ -124,7 +124,7 @@ func causeOf(found map[cause]*caused, key cause) *caused {
 func (n *Node) kindOf(s Stretch) (kind, where string) {
 	if s.Wait >= 0 {
 		w := &n.Usage.Exact.Waits[s.Wait]
-		if where = place(w.Stack); pooled(w.Stack) {
+		if where = Place(w.Stack); pooled(w.Stack) {
 			return PoolWait, where
 		}
 	}

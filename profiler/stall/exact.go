@@ -87,7 +87,9 @@ func exactCPU(n *Node) (CPU, bool) {
 	if e == nil || float64(n.known()) < wholly*float64(n.Self) {
 		return CPU{}, false
 	}
-	c := CPU{Value: max(0, e.Running-e.Stolen), Low: max(0, e.Running-e.StolenHigh), High: max(0, e.Running-e.StolenLow), Samples: n.CPU.Samples, Evidence: Exact}
+	cpu := func(stolen time.Duration) time.Duration { return max(0, e.Running-max(0, stolen)) }
+	value := cpu(e.Stolen)
+	c := CPU{Value: value, Low: min(value, cpu(e.StolenHigh)), High: max(value, cpu(e.StolenLow)), Samples: n.CPU.Samples, Evidence: Exact}
 	if e.StolenHigh > e.StolenLow {
 		c.Reason = "the kernel ran something else meanwhile: how much of it fell into this span is an estimate"
 	}

@@ -7,10 +7,10 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
-// place names where a stack stands, for people: the innermost function that is
+// Place names where a stack stands, for people: the innermost function that is
 // the program's own, with the last part of its package and its line; else the
 // innermost of all.
-func place(frames []spanstore.Frame) string {
+func Place(frames []spanstore.Frame) string {
 	if len(frames) == 0 {
 		return ""
 	}
@@ -21,7 +21,7 @@ func place(frames []spanstore.Frame) string {
 			break
 		}
 	}
-	file, name := at.File[strings.LastIndexByte(at.File, '/')+1:], at.Func[strings.LastIndexByte(at.Func, '/')+1:]
+	file, name := at.File[strings.LastIndexByte(at.File, '/')+1:], shortName(at.Func)
 	if file == "" {
 		return clip(name)
 	}

@@ -37,6 +37,11 @@ func TestAnalyzeHoldsForRandomTraces(t *testing.T) {
 			if r.IntN(3) == 0 {
 				sample(tr, spans[i].id, r.IntN(8))
 			}
+			if r.IntN(2) == 0 {
+				u := tr.Usage[spanID(spans[i].id)]
+				u.Exact = anyExact(r, at(spans[i].start+float64(r.IntN(20)-5)))
+				tr.Usage[spanID(spans[i].id)] = u
+			}
 		}
 		if r.IntN(2) == 0 {
 			tr.Windows = append(tr.Windows, window(float64(r.IntN(60)-20), float64(40+r.IntN(100)), ""), window(0, 30, "busy"))
@@ -51,6 +56,25 @@ func TestAnalyzeHoldsForRandomTraces(t *testing.T) {
 			t.Fatalf("got %d different spans in %d nodes; want %d of %+v", len(seen), len(a.Nodes), n, spans)
 		}
 	}
+}
+
+// anyExact is what an execution trace might tell, in the order that the store sees
+// to, but for that whatever anybody may have written.
+func anyExact(r *rand.Rand, start time.Time) *spanstore.Exact {
+	e := &spanstore.Exact{Start: start, End: start.Add(time.Duration(r.IntN(90)) * ms), Running: time.Duration(r.IntN(90)-9) * ms,
+		Stolen: time.Duration(r.IntN(90)-9) * ms, StolenLow: time.Duration(r.IntN(90)-9) * ms, StolenHigh: time.Duration(r.IntN(90)-9) * ms}
+	from := time.Duration(0)
+	for range r.IntN(12) {
+		from += time.Duration(r.IntN(5)) * ms
+		to := from + time.Duration(1+r.IntN(20))*ms
+		state := []string{"cpu", "cpu", "lock", "net", "runnable", "steal", "covered", "unknown", "no such state", ""}[r.IntN(10)]
+		e.Segments = append(e.Segments, spanstore.StateSegment{From: from, To: to, State: state, Stolen: time.Duration(r.IntN(40)-9) * ms, Wait: r.IntN(6) - 2})
+		from = to
+	}
+	for range r.IntN(4) {
+		e.Waits = append(e.Waits, spanstore.Wait{State: "lock", Total: time.Duration(r.IntN(50)) * ms})
+	}
+	return e
 }
 
 // TestAnalyzeStandsGreatTraces takes shapes that a quadratic or recursive

@@ -36,6 +36,15 @@ export interface TraceSummary extends CPU {
 export interface ProfilerState {
   running: boolean;
   state?: string;
+  exact?: ExactState | null;
+}
+
+/** The exact states of slow requests: of how many, and why none are taken when not armed. */
+export interface ExactState {
+  armed: boolean;
+  why: string;
+  slow: number;
+  captured: number;
 }
 
 export interface StoreState {
@@ -178,4 +187,5 @@ export interface Problem {
   error: string;
   hint?: string;
   evicted?: unknown;
+  column?: number;
 }

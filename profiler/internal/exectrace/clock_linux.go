@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"sync"
 )
 
 // ThreadClock reads the CPU time of the process's threads. It is for one
@@ -22,8 +23,13 @@ const (
 	maxThreads = 64
 )
 
+// logging keeps the two halves of a reading together.
+var logging sync.Mutex
+
 // Log reads the clocks and writes them into the trace that is being taken.
 func (c *ThreadClock) Log() {
+	logging.Lock()
+	defer logging.Unlock()
 	logClocksBefore()
 	if rs := c.read(); len(rs) > 0 {
 		logClocks(rs)

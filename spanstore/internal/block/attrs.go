@@ -31,8 +31,10 @@ type attrBuilder struct {
 	cols    []attrColumn
 	at      map[attrKey]uint32 // position in cols
 	shapes  map[string]uint32
-	layouts [][]byte   // each shape's columns as uvarints
+	layouts []string   // each shape's columns as uvarints
 	columns [][]uint32 // the same, unpacked
+	arena   []uint32   // what columns is made of
+	layout  []byte     // of the item being added
 	shape   []uint32
 	count   int // of all values
 
@@ -62,7 +64,8 @@ func (b *attrBuilder) reset() {
 	clear(b.at)
 	clear(b.shapes)
 	clear(b.guess[:])
-	b.layouts, b.columns, b.shape = b.layouts[:0], b.columns[:0], b.shape[:0]
+	clear(b.layouts)
+	b.layouts, b.columns, b.arena, b.shape = b.layouts[:0], b.columns[:0], b.arena[:0], b.shape[:0]
 	b.cols, b.count, b.layoutBytes = b.cols[:0], 0, 0
 }
 
@@ -129,17 +132,19 @@ func (b *attrBuilder) finish() {
 		b.item = b.item[:0]
 		return
 	}
-	layout := make([]byte, 0, 64)
+	b.layout = b.layout[:0]
 	for _, c := range b.item {
-		layout = binary.AppendUvarint(layout, uint64(c))
+		b.layout = binary.AppendUvarint(b.layout, uint64(c))
 	}
-	id, ok := b.shapes[string(layout)]
+	id, ok := b.shapes[string(b.layout)]
 	if !ok {
 		id = uint32(len(b.layouts))
+		layout, from := string(b.layout), len(b.arena)
 		b.layouts = append(b.layouts, layout)
 		b.layoutBytes += len(layout) + binary.MaxVarintLen64
-		b.columns = append(b.columns, append([]uint32(nil), b.item...))
-		b.shapes[string(layout)] = id
+		b.arena = append(b.arena, b.item...)
+		b.columns = append(b.columns, b.arena[from:len(b.arena):len(b.arena)])
+		b.shapes[layout] = id
 	}
 	b.guess[b.hint] = int32(id) + 1
 	b.shape = append(b.shape, id)
@@ -168,7 +173,7 @@ func (b *attrBuilder) rollBack(n int) {
 func (b *attrBuilder) snapshot() attrBuilder {
 	c := attrBuilder{
 		cols:    make([]attrColumn, len(b.cols)),
-		layouts: append([][]byte(nil), b.layouts...),
+		layouts: append([]string(nil), b.layouts...),
 		shape:   append([]uint32(nil), b.shape...),
 	}
 	all := make([]int64, 0, b.count)

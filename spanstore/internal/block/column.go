@@ -180,6 +180,31 @@ type stringTable struct {
 
 	// lent says that whoever it is handed out to copies it at once.
 	lent bool
+
+	keys *keyTexts // of a table whose text is borrowed
+}
+
+// keyTexts are copies of attribute keys, which one block after the other has.
+type keyTexts map[string]string
+
+const (
+	maxKeyTexts = 256
+	maxKeyText  = 128 // bytes: 32 KiB in all
+)
+
+// own returns a copy of key, mostly one that was made before.
+func (k *keyTexts) own(key string) string {
+	if own, ok := (*k)[key]; ok {
+		return own
+	}
+	key = strings.Clone(key)
+	if len(key) <= maxKeyText {
+		if *k == nil || len(*k) >= maxKeyTexts {
+			*k = keyTexts{}
+		}
+		(*k)[key] = key
+	}
+	return key
 }
 
 // parseStrings reads a table in place, into memory that is used again. The
@@ -224,7 +249,7 @@ func (t *stringTable) own(i int64) string {
 // key returns string i, to be kept even by those who copy all else.
 func (t *stringTable) key(i int64) string {
 	if t.borrowed {
-		return strings.Clone(t.at(i))
+		return t.keys.own(t.at(i))
 	}
 	return t.at(i)
 }

@@ -65,7 +65,8 @@ type Finder struct {
 	// Buf is memory for the block that is opened next, for whoever fetches it.
 	Buf []byte
 
-	s Spans
+	s    Spans
+	keys keyTexts
 }
 
 // Open checks the whole block b, and unpacks its core if it has spans of the
@@ -79,7 +80,7 @@ func (f *Finder) Open(b []byte, c *Codec, id trace.TraceID) (*Spans, error) {
 	if err := s.readCore(); err != nil {
 		return nil, err
 	}
-	s.strs.borrowed, s.strs.lent = true, false
+	s.strs.borrowed, s.strs.lent, s.strs.keys = true, false, &f.keys
 	return s, nil
 }
 
@@ -94,7 +95,7 @@ func (f *Finder) Lend(b []byte, c *Codec) (*Spans, error) {
 	if err := s.readCore(); err != nil {
 		return nil, err
 	}
-	s.strs.borrowed, s.strs.lent = true, true
+	s.strs.borrowed, s.strs.lent, s.strs.keys = true, true, &f.keys
 	return s, nil
 }
 

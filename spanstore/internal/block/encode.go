@@ -64,7 +64,15 @@ type Encoder struct {
 	clipped           int
 	left              int // of SpanBytes, for the span being added
 	undo              mark
+
+	// Of a resource or scope that is met for the first time.
+	kvs []attribute.KeyValue
+	buf []byte
 }
+
+// largeBuf is how many bytes the memory for a resource may have grown to when the
+// next block is begun.
+const largeBuf = 16 << 10
 
 // NewEncoder returns an empty encoder.
 func NewEncoder(l Limits) *Encoder {
@@ -96,6 +104,10 @@ func (e *Encoder) Reset() {
 	e.resourceText, e.scopeText, e.services, e.lastResource = e.resourceText[:0], e.scopeText[:0], nil, nil
 	e.recent = [4]recentScope{}
 	e.fields.reset()
+	if cap(e.buf) > largeBuf || cap(e.kvs) > largeBuf/64 {
+		e.buf, e.kvs = nil, nil
+	}
+	clear(e.kvs[:cap(e.kvs)]) // let the program's values go
 	e.spanAttrs.reset()
 	e.eventAttrs.reset()
 	e.linkAttrs.reset()
@@ -376,14 +388,14 @@ func (e *Encoder) resource(r *resource.Resource) (id uint32) {
 	if !ok {
 		id = uint32(len(e.resourceText)) + 1
 		e.resources[r] = id
-		kvs := e.clipAll(r.Attributes())
+		kvs := e.clipAll(r.Iter())
 		for _, kv := range kvs {
 			if kv.Key == serviceName && kv.Value.Type() == attribute.STRING {
 				e.services = append(e.services, kv.Value.AsString())
 			}
 		}
-		enc := appendKeyValues(appendString(nil, e.clip(r.SchemaURL())), kvs, 0)
-		e.resourceText = append(e.resourceText, e.strs.id(string(enc)))
+		e.buf = appendKeyValues(appendString(e.buf[:0], e.clip(r.SchemaURL())), kvs, 0)
+		e.resourceText = append(e.resourceText, e.strs.idOf(e.buf))
 	}
 	return id
 }
@@ -410,28 +422,32 @@ func (e *Encoder) newScope(s instrumentation.Scope) uint32 {
 	if !ok {
 		id = uint32(len(e.scopeText))
 		e.scopes[s] = id
-		enc := appendString(nil, e.clip(s.Name))
-		enc = appendString(enc, e.clip(s.Version))
-		enc = appendString(enc, e.clip(s.SchemaURL))
-		enc = appendKeyValues(enc, e.clipAll(s.Attributes.ToSlice()), 0)
-		e.scopeText = append(e.scopeText, e.strs.id(string(enc)))
+		kvs := e.clipAll(s.Attributes.Iter())
+		e.buf = appendString(e.buf[:0], e.clip(s.Name))
+		e.buf = appendString(e.buf, e.clip(s.Version))
+		e.buf = appendString(e.buf, e.clip(s.SchemaURL))
+		e.buf = appendKeyValues(e.buf, kvs, 0)
+		e.scopeText = append(e.scopeText, e.strs.idOf(e.buf))
 	}
 	return id
 }
 
-// clipAll applies the limits to the attributes of a resource or scope.
-func (e *Encoder) clipAll(kvs []attribute.KeyValue) []attribute.KeyValue {
-	out := make([]attribute.KeyValue, 0, len(kvs))
+// clipAll returns the attributes of a resource or scope within the limits, in
+// memory that the next call uses again.
+func (e *Encoder) clipAll(kvs attribute.Iterator) []attribute.KeyValue {
+	e.kvs = e.kvs[:0]
 	left := e.limits.SpanBytes
-	for _, kv := range kvs {
+	for kvs.Next() {
+		kv := kvs.Attribute()
 		key, v := attribute.Key(e.clip(string(kv.Key))), e.clipValue(kv.Value)
-		if left -= 24 + len(key) + len(appendValue(nil, v, 0)); left < 0 {
+		e.buf = appendValue(e.buf[:0], v, 0)
+		if left -= 24 + len(key) + len(e.buf); left < 0 {
 			e.clipped++
 			break
 		}
-		out = append(out, attribute.KeyValue{Key: key, Value: v})
+		e.kvs = append(e.kvs, attribute.KeyValue{Key: key, Value: v})
 	}
-	return out
+	return e.kvs
 }
 
 // Bounds returns the least start and the greatest end of e's spans in Unix
@@ -471,7 +487,9 @@ func (e *Encoder) Kept(t int) byte {
 
 // Services returns the service names of e's spans, sorted, each once.
 func (e *Encoder) Services() []string {
-	return slices.Compact(slices.Sorted(slices.Values(e.services)))
+	all := slices.Clone(e.services)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // serviceName is the resource attribute that names the service.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -50,6 +51,11 @@ func (b *stringBuilder) id(s string) uint32 {
 			return id
 		}
 	}
+}
+
+// idOf is id for a string in memory that will be used again.
+func (b *stringBuilder) idOf(s []byte) uint32 {
+	return b.id(unsafe.String(unsafe.SliceData(s), len(s))) // which copies it
 }
 
 // is reports whether s stands at position id.

@@ -1,0 +1,266 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/spanclock/spanclock/profiler"
+	"github.com/spanclock/spanclock/profiler/shared"
+	"github.com/spanclock/spanclock/profiler/stall"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// Recorder records the spans of one benchmark, and reports what each name of them
+// took when the benchmark is over.
+type Recorder struct {
+	store     *spanstore.Store
+	member    *shared.Member // nil without a profiler
+	noCPU     string         // why there is none
+	tally     *tally
+	providers map[string]*profiler.TracerProvider
+}
+
+// New returns a recorder for b. What it needs to begin and to end is not timed. When
+// the benchmark function has returned it reports its metrics and closes itself; a
+// benchmark with sub-benchmarks makes one for each of them.
+func New(b *testing.B) *Recorder {
+	b.Helper()
+	defer untimed(b)()
+	dir := b.TempDir()
+	if keepsArtifacts() {
+		dir = b.ArtifactDir()
+	}
+	r, err := newRecorder(dir)
+	if err != nil {
+		b.Fatalf("bench: %v", err)
+	}
+	b.Cleanup(func() {
+		if err := r.finish(b); err != nil {
+			b.Errorf("bench: %v", err)
+		}
+	})
+	return r
+}
+
+// untimed stops the timer of b, if it runs, and returns what starts it again.
+func untimed(b *testing.B) (resume func()) {
+	before := b.Elapsed()
+	for begin := time.Now(); time.Since(begin) == 0; {
+	}
+	if b.Elapsed() == before {
+		return func() {}
+	}
+	b.StopTimer()
+	return b.StartTimer
+}
+
+func newRecorder(dir string) (*Recorder, error) {
+	store, err := spanstore.Open(dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	if store == nil {
+		return nil, errors.New("OTEL_SDK_DISABLED=true is set: no span would be recorded")
+	}
+	r := &Recorder{store: store, tally: newTally(store.Processor()), providers: map[string]*profiler.TracerProvider{}}
+	if r.member, err = shared.Join(store, &shared.Options{OnUsage: r.tally.usage}); err != nil {
+		r.noCPU = err.Error()
+	}
+	r.tally.wants.Store(r.member != nil)
+	return r, nil
+}
+
+// Provider returns the provider whose spans are recorded, all of them.
+func (r *Recorder) Provider() *profiler.TracerProvider { return r.ServiceProvider("bench") }
+
+// ServiceProvider returns the provider of a further service. Its options are those
+// of the first call.
+func (r *Recorder) ServiceProvider(service string, opts ...sdktrace.TracerProviderOption) *profiler.TracerProvider {
+	if tp := r.providers[service]; tp != nil {
+		return tp
+	}
+	opts = append([]sdktrace.TracerProviderOption{
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service))),
+		sdktrace.WithSampler(sdktrace.AlwaysSample()), // whatever OTEL_TRACES_SAMPLER says
+		sdktrace.WithSpanProcessor(r.tally),
+	}, opts...)
+	tp := r.member.Profiler().TracerProvider(sdktrace.NewTracerProvider(opts...))
+	r.providers[service] = tp
+	return tp
+}
+
+// Store returns the store with the traces that were kept.
+func (r *Recorder) Store() *spanstore.Store { return r.store }
+
+// Reset forgets what was added up so far: call it where a benchmark calls
+// b.ResetTimer, after requests that warm something up. The time it takes counts: it
+// goes before b.Loop or b.ResetTimer.
+func (r *Recorder) Reset() {
+	_ = r.refresh() // without it some CPU time of the warm-up would count
+	r.tally.reset()
+}
+
+// refresh waits until all CPU time used so far has been added up.
+func (r *Recorder) refresh() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return r.member.Profiler().Refresh(ctx)
+}
+
+// finish reports the metrics and closes everything.
+func (r *Recorder) finish(b *testing.B) error {
+	if err := r.refresh(); err != nil {
+		r.noCPU = err.Error()
+	}
+	metrics, left, err := r.metrics(b.N)
+	for _, m := range metrics {
+		b.ReportMetric(m.value, m.unit)
+	}
+	if left > 0 {
+		once(b, fmt.Sprintf("bench: %d span names beyond the first %d have no metrics", left, maxReported))
+	}
+	if r.noCPU != "" {
+		once(b, "bench: CPU metrics are left out: "+r.noCPU)
+	}
+	if keepsArtifacts() {
+		once(b, "bench: spanclock view "+r.store.Dir())
+	}
+	return errors.Join(err, r.close())
+}
+
+func (r *Recorder) close() error {
+	var errs []error
+	for _, tp := range r.providers {
+		errs = append(errs, tp.Shutdown(context.Background()))
+	}
+	return errors.Join(append(errs, r.member.Leave(), r.store.Close())...)
+}
+
+// said are the lines that were logged. A benchmark function runs many times.
+var said sync.Map
+
+func once(b *testing.B, line string) {
+	if _, again := said.LoadOrStore(line, true); !again {
+		b.Log(line)
+	}
+}
+
+func keepsArtifacts() bool {
+	f := flag.Lookup("test.artifacts")
+	return f != nil && f.Value.String() == "true"
+}
+
+// maxReported is how many names have metrics, those that took the most time.
+const maxReported = 24
+
+type metric struct {
+	unit  string
+	value float64
+}
+
+// metrics returns what is to be reported for n operations, and how many names were
+// left out.
+func (r *Recorder) metrics(n int) (out []metric, left int, err error) {
+	all := slices.DeleteFunc(r.tally.total(), func(f figures) bool { return f.spans == 0 })
+	slices.SortFunc(all, func(a, b figures) int {
+		if a.wall != b.wall {
+			return int(b.wall - a.wall)
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	if r.noCPU == "" && r.watchedNothing() {
+		r.noCPU = r.reason()
+	}
+	selves, err := r.selfShares()
+	left = max(0, len(all)-maxReported)
+	for _, f := range all[:len(all)-left] {
+		self, known := selves[f.name]
+		out = append(out, f.metrics(float64(n), self, known, r.noCPU == "")...)
+	}
+	return out, left, err
+}
+
+func (f figures) metrics(n, self float64, selfKnown, cpu bool) []metric {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return '_'
+		}
+		return r
+	}, f.name)
+	wall := float64(f.wall)
+	out := []metric{{"wall-ns/op:" + name, wall / n}, {"spans/op:" + name, float64(f.spans) / n}}
+	if selfKnown && self < 1 {
+		out = append(out, metric{"self-ns/op:" + name, self * wall / n})
+	}
+	if cpu {
+		out = append(out, metric{"cpu-ns/op:" + name, max(noZero, float64(f.cpu)/n)})
+	}
+	if cpu && selfKnown && wall > 0 {
+		out = append(out, metric{"stall-share:" + name, max(0, self-float64(f.cpu)/wall)})
+	}
+	return out
+}
+
+// noZero stands for no CPU sample. Of a 0 benchstat does not convert the unit, and
+// then takes it for one of another metric.
+const noZero = 0.001
+
+// watchedNothing reports that no CPU profile ran in the benchmark.
+func (r *Recorder) watchedNothing() bool {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	return r.tally.watched == 0
+}
+
+// reason says why no CPU profile ran.
+func (r *Recorder) reason() string {
+	if f := flag.Lookup("test.cpuprofile"); f != nil && f.Value.String() != "" {
+		return "the process's one CPU profile is that of -cpuprofile; its samples have the span ids as labels"
+	}
+	return r.member.Profiler().Stats().State
+}
+
+// maxAnalysed is how many traces of the sample the shares of self time are from.
+const maxAnalysed = 1024
+
+// selfShares returns for each name what part of its wall time no awaited child
+// covered, from the traces that were kept, each standing for those that were not.
+func (r *Recorder) selfShares() (map[string]float64, error) {
+	ctx := context.Background()
+	wall, self := map[string]float64{}, map[string]float64{}
+	for id, weight := range r.tally.sample.some(maxAnalysed) {
+		tr, err := r.store.Trace(ctx, id)
+		if errors.Is(err, spanstore.ErrNotFound) {
+			continue // it has not ended
+		}
+		if err != nil {
+			return nil, err
+		}
+		a := stall.Analyze(tr)
+		for i := range a.Nodes {
+			name := a.Nodes[i].Span.Name
+			wall[name] += weight * float64(a.Nodes[i].Wall())
+			self[name] += weight * float64(a.Nodes[i].Self)
+		}
+	}
+	for name, w := range wall {
+		if w > 0 {
+			self[name] /= w
+		} else {
+			delete(self, name)
+		}
+	}
+	return self, nil
+}

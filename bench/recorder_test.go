@@ -1,0 +1,282 @@
+package bench
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+// operation is a request of three spans that uses some CPU time: 3 parts of 4 in
+// encode.
+func operation(tracer trace.Tracer, work int) {
+	ctx, root := tracer.Start(context.Background(), "GET /x y")
+	_, query := tracer.Start(ctx, "query")
+	spin(work)
+	query.End()
+	_, encode := tracer.Start(ctx, "encode")
+	spin(3 * work)
+	encode.End()
+	root.End()
+}
+
+var sink uint64
+
+// spin uses about n µs of CPU time.
+//
+//go:noinline
+func spin(n int) {
+	x := sink | 1
+	for range n * 600 {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	sink = x
+}
+
+// run runs a benchmark inside a test.
+func run(t *testing.T, time string, f func(b *testing.B)) testing.BenchmarkResult {
+	t.Helper()
+	was := flag.Lookup("test.benchtime").Value.String()
+	if err := flag.Set("test.benchtime", time); err != nil {
+		t.Fatal(err)
+	}
+	defer flag.Set("test.benchtime", was)
+	r := testing.Benchmark(f)
+	if r.N == 0 {
+		t.Fatal("the benchmark failed")
+	}
+	return r
+}
+
+// TestMetrics runs benchmarks of each form.
+func TestMetrics(t *testing.T) {
+	for name, f := range map[string]func(b *testing.B){
+		"b.Loop": func(b *testing.B) {
+			tracer := New(b).Provider().Tracer("test")
+			for b.Loop() {
+				operation(tracer, 100)
+			}
+		},
+		"b.N": func(b *testing.B) {
+			tracer := New(b).Provider().Tracer("test")
+			for range b.N {
+				operation(tracer, 100)
+			}
+		},
+		"warmed up": func(b *testing.B) {
+			rec := New(b)
+			tracer := rec.Provider().Tracer("test")
+			operation(tracer, 100)
+			rec.Reset()
+			for b.Loop() {
+				operation(tracer, 100)
+			}
+		},
+		"timer stopped": func(b *testing.B) {
+			b.StopTimer()
+			tracer := New(b).Provider().Tracer("test")
+			b.StartTimer()
+			for b.Loop() {
+				operation(tracer, 100)
+			}
+		},
+		"RunParallel": func(b *testing.B) {
+			tracer := New(b).Provider().Tracer("test")
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					operation(tracer, 100)
+				}
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, "1000x", f)
+			got := r.Extra
+			for _, name := range []string{"GET_/x_y", "query", "encode"} {
+				if v := got["spans/op:"+name]; v != 1 {
+					t.Errorf("got %v spans/op of %s; want 1", v, name)
+				}
+			}
+			root, query, encode := got["wall-ns/op:GET_/x_y"], got["wall-ns/op:query"], got["wall-ns/op:encode"]
+			if root < query+encode || query <= 0 || encode < query {
+				t.Errorf("got wall-ns/op %v of the root, %v of query, %v of encode; want the root to be the longest and encode before query", root, query, encode)
+			}
+			if self, ok := got["self-ns/op:GET_/x_y"]; !ok || self > root-query-encode+root/5 {
+				t.Errorf("got self-ns/op %v of the root; want about %v", self, root-query-encode)
+			}
+			if _, ok := got["self-ns/op:query"]; ok {
+				t.Error("got self-ns/op of a span without children; want none: it is its wall time")
+			}
+			if cpu, stall := got["cpu-ns/op:encode"], got["stall-share:encode"]; cpu < 20_000 || stall < 0 || stall > 0.95 || math.IsNaN(stall) {
+				t.Errorf("got %v cpu-ns/op and a stall share of %v of encode; want some 300,000 and little", cpu, stall)
+			}
+			for unit := range got {
+				if strings.ContainsAny(unit, " \t\n") {
+					t.Errorf("got unit %q; want one without blanks", unit)
+				}
+			}
+		})
+	}
+}
+
+// TestStall has a span that waits.
+func TestStall(t *testing.T) {
+	r := run(t, "50x", func(b *testing.B) {
+		tracer := New(b).Provider().Tracer("test")
+		for b.Loop() {
+			_, span := tracer.Start(b.Context(), "wait")
+			time.Sleep(5 * time.Millisecond)
+			span.End()
+		}
+	})
+	if got := r.Extra["stall-share:wait"]; got < 0.5 || got > 1 {
+		t.Errorf("got a stall share of %v; want nearly 1", got)
+	}
+}
+
+// TestSample keeps few of many traces, and those whole.
+func TestSample(t *testing.T) {
+	r, err := newRecorder("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	const n = 50_000
+	tracer := r.Provider().Tracer("test")
+	for range n {
+		operation(tracer, 0)
+	}
+	if err := r.store.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	spans := r.store.Stats().Accepted
+	if spans < sampleStep || spans > 12*sampleStep {
+		t.Errorf("got %d of %d spans kept; want between %d and %d", spans, 3*n, sampleStep, 12*sampleStep)
+	}
+	page, err := r.store.Traces(t.Context(), spanstore.Query{Limit: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range page.Traces {
+		if s.Spans != 3 {
+			t.Fatalf("got a trace of %d spans; want all 3", s.Spans)
+		}
+	}
+	stands := 0.0
+	for _, w := range r.tally.sample.some(n) {
+		stands += w
+	}
+	if stands < n/2 || stands > 2*n {
+		t.Errorf("the sample stands for %v traces; want about %d", stands, n)
+	}
+	total := r.tally.total()
+	for _, f := range total {
+		if f.spans != n {
+			t.Errorf("got %d spans of %s; want %d", f.spans, f.name, n)
+		}
+	}
+}
+
+// TestManyNames bounds what is told apart.
+func TestManyNames(t *testing.T) {
+	r, err := newRecorder("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	tracer := r.Provider().Tracer("test")
+	for i := range 3 * maxNames {
+		_, span := tracer.Start(t.Context(), fmt.Sprint("name ", i))
+		span.End()
+	}
+	total := r.tally.total()
+	if len(total) != maxNames {
+		t.Errorf("got %d names; want %d", len(total), maxNames)
+	}
+	if got := total[maxNames-1]; got.name != others || got.spans != 2*maxNames+1 {
+		t.Errorf("got %+v last; want the %d others", got, 2*maxNames+1)
+	}
+	metrics, left, err := r.metrics(1)
+	if err != nil || left != maxNames-maxReported || len(metrics) == 0 {
+		t.Errorf("got %d metrics, %d names left out, %v; want %d names left out", len(metrics), left, err, maxNames-maxReported)
+	}
+}
+
+// BenchmarkChild is run by TestFlags, in a process of its own.
+func BenchmarkChild(b *testing.B) {
+	if os.Getenv("SPANCLOCK_BENCH_CHILD") == "" {
+		b.Skip("run by TestFlags")
+	}
+	b.Run("sub", func(b *testing.B) {
+		tracer := New(b).Provider().Tracer("test")
+		for b.Loop() {
+			operation(tracer, 50)
+		}
+	})
+}
+
+// TestFlags runs the benchmark as go test does, with the flags that matter.
+func TestFlags(t *testing.T) {
+	child := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(os.Args[0], append([]string{"-test.run=^$", "-test.bench=BenchmarkChild", "-test.benchtime=300x"}, args...)...)
+		cmd.Env = append(os.Environ(), "SPANCLOCK_BENCH_CHILD=1")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	t.Run("count and cpu", func(t *testing.T) {
+		out := child("-test.count=2", "-test.cpu=1,2")
+		if got := strings.Count(out, " wall-ns/op:encode"); got != 4 {
+			t.Errorf("got %d lines with metrics; want 4\n%s", got, out)
+		}
+		if got := strings.Count(out, " 1.000 spans/op:query"); got != 4 {
+			t.Errorf("got %d lines with one span an operation; want 4\n%s", got, out)
+		}
+	})
+	t.Run("cpuprofile", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "cpu.out")
+		out := child("-test.count=2", "-test.cpuprofile="+file)
+		if got := strings.Count(out, "CPU metrics are left out: the process's one CPU profile is that of -cpuprofile"); got != 1 {
+			t.Errorf("got %d lines that say why there is no CPU time; want 1\n%s", got, out)
+		}
+		if strings.Contains(out, "cpu-ns/op") || !strings.Contains(out, "wall-ns/op:encode") {
+			t.Errorf("got\n%s\nwant wall times and no CPU times", out)
+		}
+		if data, err := exec.Command("go", "tool", "pprof", "-tags", file).CombinedOutput(); err != nil || !strings.Contains(string(data), "span_id:") {
+			t.Errorf("got tags %s, %v; want the user's profile to have span_id", data, err)
+		}
+	})
+	t.Run("artifacts", func(t *testing.T) {
+		dir := t.TempDir()
+		out := child("-test.artifacts", "-test.outputdir="+dir)
+		_, line, ok := strings.Cut(out, "bench: spanclock view ")
+		if !ok {
+			t.Fatalf("got\n%s\nwant the line that opens the traces", out)
+		}
+		left, _, _ := strings.Cut(line, "\n")
+		store, err := spanstore.Open(left, &spanstore.Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		page, err := store.Traces(t.Context(), spanstore.Query{Name: "encode"})
+		if err != nil || len(page.Traces) == 0 {
+			t.Errorf("got %d traces in %s, %v; want some", len(page.Traces), left, err)
+		}
+	})
+}

@@ -1,0 +1,160 @@
+package httpui
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spanclock/spanclock/profiler/stall"
+	"github.com/spanclock/spanclock/spanstore"
+)
+
+const (
+	flameBar  = 20 // letters
+	flameRows = 15 // stacks of either kind
+)
+
+// flameText is where time went as tables: the groups, then the stacks with the most
+// time.
+func flameText(f flameJSON) string {
+	var b strings.Builder
+	what := map[string][2]string{"name": {"operation", "operations"}, "route": {"route", "routes"}, "build": {"operation in one build", "operations, builds apart"}}[f.By]
+	fmt.Fprintf(&b, "%s\n", plural(len(f.Groups), what[0], what[1]))
+	for _, p := range f.Problems {
+		b.WriteString("! " + escape(p) + "\n")
+	}
+	if len(f.Groups) == 0 {
+		b.WriteString("\nNo span matches.\n")
+		return b.String()
+	}
+	b.WriteByte('\n')
+	writeGroups(&b, f)
+	b.WriteString(flameLegend(f.Groups))
+	writeFlameStacks(&b, f, "wait", "\nWaiting, the most first\n")
+	writeFlameStacks(&b, f, "cpu", "\nOn CPU, the most first\n")
+	return b.String()
+}
+
+func writeGroups(b *strings.Builder, f flameJSON) {
+	rows := [][]string{{"SERVICE", "NAME", "SPANS", "WALL", "CPU", "EXACT", "STATES (MEAN)", "", "P99", "STATES BEYOND P99", ""}}
+	align := "llrrrrllrll"
+	if f.By == "build" {
+		rows[0] = append(rows[0], "BUILD")
+		align += "l"
+	}
+	for _, g := range f.Groups {
+		cpu := stall.CPU{Value: time.Duration(g.CPUNS), Low: time.Duration(g.LowNS), High: time.Duration(g.HighNS), Samples: g.Samples, Evidence: g.Evidence}
+		row := []string{
+			clip(escape(g.Service), 30), clip(escape(g.Name), 40), strconv.Itoa(g.Spans), stall.FormatDuration(time.Duration(g.WallNS)), cpu.String(), blankZero(g.ExactSpans),
+			stateBar(g.States), mostStates(g.States, 3), stall.FormatDuration(time.Duration(g.P99WallNS)), stateBar(g.P99States), mostStates(g.P99States, 2),
+		}
+		if f.By == "build" {
+			row = append(row, clip(escape(g.Revision), 16))
+		}
+		rows = append(rows, row)
+	}
+	writeTable(b, rows, align)
+}
+
+// byTime orders states, CPU first, then the greatest.
+func byTime(states map[stall.State]int64) []stall.State {
+	return slices.SortedFunc(maps.Keys(states), func(a, b stall.State) int {
+		switch stall.StateCPU {
+		case a:
+			return -1
+		case b:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(states[b], states[a]), cmp.Compare(a, b))
+	})
+}
+
+// stateBar draws shares as letters, twenty in all.
+func stateBar(states map[stall.State]int64) string {
+	var all, at int64
+	for _, ns := range states {
+		all += ns
+	}
+	if all == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, s := range byTime(states) {
+		at += states[s]
+		for until := (at*flameBar + all/2) / all; int64(b.Len()) < until; {
+			b.WriteByte(letterOf(s))
+		}
+	}
+	return b.String()
+}
+
+func letterOf(s stall.State) byte {
+	if t, ok := stateText[s]; ok {
+		return t.on
+	}
+	return stateText[stall.StateOther].on
+}
+
+// mostStates names the n greatest shares with their times.
+func mostStates(states map[stall.State]int64, n int) string {
+	order := slices.SortedFunc(maps.Keys(states), func(a, b stall.State) int {
+		return cmp.Or(cmp.Compare(states[b], states[a]), cmp.Compare(a, b))
+	})
+	words := make([]string, 0, n)
+	for _, s := range order[:min(n, len(order))] {
+		words = append(words, fmt.Sprintf("%c %s", letterOf(s), stall.FormatDuration(time.Duration(states[s]))))
+	}
+	return strings.Join(words, ", ")
+}
+
+// flameLegend explains the letters that were used.
+func flameLegend(groups []flameGroupJSON) string {
+	used := map[stall.State]int64{}
+	exact := false
+	for _, g := range groups {
+		exact = exact || g.ExactSpans > 0
+		for _, states := range []map[stall.State]int64{g.States, g.P99States} {
+			for s := range states {
+				used[s] = 1
+			}
+		}
+	}
+	if !exact {
+		return "\nWALL and CPU are means. No span has exact states: profiler.Options.Exact takes them of slow requests.\n"
+	}
+	words := []string{}
+	for _, s := range byTime(used) {
+		if t, ok := stateText[s]; ok {
+			words = append(words, fmt.Sprintf("%c %s", t.on, t.code))
+		}
+	}
+	return "\nWALL and CPU are means of all spans, states those of the EXACT ones, which slow ones are likelier to be among.\n" +
+		"States: " + strings.Join(words, ", ") + ". STEAL is an estimate.\n"
+}
+
+// writeFlameStacks writes the stacks of a kind with the most time.
+func writeFlameStacks(b *strings.Builder, f flameJSON, kind, title string) {
+	rows := [][]string{{"TIME", "COUNT", "STATE", "NAME", "WHERE"}}
+	for _, s := range f.Stacks {
+		if s.Kind != kind || len(rows) > flameRows {
+			continue
+		}
+		frames := make([]spanstore.Frame, len(s.Frames))
+		for i, n := range s.Frames {
+			frames[i] = spanstore.Frame{Func: f.Frames[n].Func, File: f.Frames[n].File, Line: f.Frames[n].Line}
+		}
+		code := string(s.State)
+		if t, ok := stateText[s.State]; ok {
+			code = t.code
+		}
+		rows = append(rows, []string{stall.FormatDuration(time.Duration(s.NS)), strconv.Itoa(s.Count), escape(code), clip(escape(f.Groups[s.Group].Name), 40), escape(stall.Place(frames))})
+	}
+	if len(rows) > 1 {
+		b.WriteString(title)
+		writeTable(b, rows, "rrlll")
+	}
+}

@@ -1,0 +1,78 @@
+package spantest_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	. "github.com/spanclock/spanclock/spanstore/spantest"
+)
+
+func TestGolden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { record(t, checkout).Golden("checkout", "rows") })
+}
+
+// TestGoldenDifference changes the shape of a request: one call more, one less, and
+// another attribute.
+func TestGoldenDifference(t *testing.T) {
+	if Updating() {
+		t.Skip("golden files are being written")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		changed := checkout
+		changed.steps = append(append([]step{}, checkout.steps[1:4]...), checkout.steps[3], step{name: "render", fails: "no template"}, checkout.steps[5])
+		tb := &recordingTB{TB: t}
+		Of(tb, record(t, changed).Trace).Golden("checkout")
+		contains(t, tb.said(), "the trace's shape is not that of testdata", "(- want, + got; go test -update accepts it):",
+			`      POST /checkout (server)
+    -   redis.GET (client)
+    -   SELECT orders (client) rows=3
+    -   SELECT items (client) ×2
+    -   render
+    +   SELECT orders (client)
+    +   SELECT items (client) ×3
+        audit (not awaited)
+    +   render failed
+`, "spanclock view ")
+	})
+}
+
+func TestGoldenMissing(t *testing.T) {
+	if Updating() {
+		t.Skip("golden files are being written")
+	}
+	tb := &recordingTB{TB: t}
+	Of(tb, record(t, step{name: "root"}).Trace).Golden("missing")
+	contains(t, tb.said(), "missing.outline", "go test -update writes it")
+}
+
+func TestGoldenWithLineEndsOfWindows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.outline")
+	if err := os.WriteFile(file, []byte("root\r\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := record(t, step{name: "root"}).CompareGolden(file); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOutlineOfParallel has siblings that run side by side: their order is chance,
+// and not in the outline.
+func TestOutlineOfParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := New(t)
+		tracer := rec.Provider().Tracer("test")
+		ctx, root := tracer.Start(t.Context(), "root")
+		_, b := tracer.Start(ctx, "b")
+		_, a := tracer.Start(ctx, "a")
+		_, a2 := tracer.Start(ctx, "a")
+		b.End()
+		a.End()
+		a2.End()
+		root.End()
+		if got, want := rec.Trace("root").Outline(), "root\n  a ×2\n  b\n"; got != want {
+			t.Errorf("got outline %q; want %q", got, want)
+		}
+	})
+}
