@@ -95,17 +95,21 @@ func packed(b *strings.Builder, id string, v any) error {
 // assemble puts script, style and data into the page's own HTML.
 func assemble(files map[string]asset, a *stall.Analysis, data string) ([]byte, error) {
 	// An end tag in a script or a style would end it, wherever it stands.
-	script := strings.ReplaceAll(string(files["app.js"].body), "</script", `<\/script`)
+	closed := func(name string) string {
+		return strings.ReplaceAll(string(files[name].body), "</script", `<\/script`)
+	}
+	early, script := closed("early.js"), closed("app.js")
 	style := strings.ReplaceAll(string(files["app.css"].body), "</style", `<\/style`)
-	policy := fmt.Sprintf("default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; img-src data:; "+
-		"require-trusted-types-for 'script'; base-uri 'none'; form-action 'none'", hashOf(script), hashOf(style))
+	policy := fmt.Sprintf("default-src 'none'; script-src 'sha256-%s' 'sha256-%s'; style-src 'sha256-%s'; img-src data:; "+
+		"require-trusted-types-for 'script'; base-uri 'none'; form-action 'none'", hashOf(early), hashOf(script), hashOf(style))
 	root := a.Nodes[0].Span
 	parts := []string{ // what is there, and what takes its place
 		`data-base="` + basePlaceholder + `"`, `data-trace="` + a.Trace.ID.String() + `"`,
 		`<meta charset="utf-8">`, `<meta charset="utf-8">` + "\n" + `<meta http-equiv="Content-Security-Policy" content="` + policy + `">`,
 		`<title>spanclock</title>`, `<title>` + html.EscapeString(escape(clip(root.Name, 200))) + ` · spanclock</title>`,
 		`<link rel="stylesheet" href="` + basePlaceholder + `static/app.css">`, "<style>" + style + "</style>",
-		`<script src="` + basePlaceholder + `static/app.js"></script>`, "<script>" + script + "</script>",
+		`<script src="` + basePlaceholder + `static/early.js"></script>`, "<script>" + early + "</script>",
+		`<script type="module" src="` + basePlaceholder + `static/app.js"></script>`, `<script type="module">` + script + "</script>",
 		`The same data as text: add ?format=text to the address; as JSON: ?format=json.`, "Its data is in this file, compressed.",
 		`<div id="app"></div>`, `<div id="app"></div>` + "\n" + data,
 	}

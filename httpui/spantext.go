@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spanclock/spanclock/profiler/stall"
+	"github.com/spanclock/spanclock/spanstore"
 )
 
 // spanText is one span whole, as text.
@@ -34,7 +35,7 @@ func spanText(s spanJSON, n *stall.Node) string {
 		states[i] = shareText(st, n.Wall())
 	}
 	if len(states) > 0 {
-		b.WriteString("States: " + strings.Join(states, " · ") + "\n")
+		b.WriteString("States: " + strings.Join(states, " · ") + exactText(n) + "\n")
 	}
 	if s.LateSamples > 0 {
 		fmt.Fprintf(&b, "%s after the span had ended: work that it left behind, not counted above.\n", plural(s.LateSamples, "sample fell on it", "samples fell on it"))
@@ -46,7 +47,31 @@ func spanText(s spanJSON, n *stall.Node) string {
 	writeAttributes(&b, "Resource", s.Resource, 0)
 	writeScope(&b, s)
 	writeStacks(&b, s.Stacks)
+	if e := n.Usage.Exact; e != nil {
+		writeWaits(&b, e.Waits)
+	}
 	return b.String()
+}
+
+// exactText says for which part of the span its states are exact; nothing where that
+// is all of it, or none.
+func exactText(n *stall.Node) string {
+	const edge = time.Millisecond // the execution trace's own notes are as far off on a busy machine
+	e := n.Usage.Exact
+	if e == nil || len(n.Timeline) == 0 {
+		return ""
+	}
+	before, after := e.Start.Sub(n.Span.Start), n.Span.End.Sub(e.End)
+	known := stall.FormatDuration(e.End.Sub(e.Start))
+	switch {
+	case before > edge && after > edge:
+		return fmt.Sprintf(" (exact for %s of it, from %s on)", known, stall.FormatDuration(before))
+	case before > edge:
+		return fmt.Sprintf(" (exact for the last %s)", known)
+	case after > edge:
+		return fmt.Sprintf(" (exact for the first %s)", known)
+	}
+	return ""
 }
 
 func orNone(id string) string {
@@ -143,7 +168,36 @@ func writeStacks(b *strings.Builder, stacks []stackJSON) {
 	for _, s := range stacks {
 		b.WriteString("  " + plural(s.Samples, "sample", "samples") + "\n")
 		for _, f := range s.Frames {
-			fmt.Fprintf(b, "    %s  %s\n", escape(f.Func), escape(f.File+":"+strconv.Itoa(f.Line)))
+			writeFrame(b, f.Func, f.File, f.Line)
+		}
+	}
+}
+
+func writeFrame(b *strings.Builder, function, file string, line int) {
+	fmt.Fprintf(b, "    %s  %s\n", escape(function), escape(file+":"+strconv.Itoa(line)))
+}
+
+// writeWaits writes where the span waited, and who let it go on.
+func writeWaits(b *strings.Builder, waits []spanstore.Wait) {
+	if len(waits) == 0 {
+		return
+	}
+	b.WriteString("\nWaiting in this span, the longest first, leaf first\n")
+	for _, w := range waits {
+		code := escape(w.State)
+		if t, ok := stateText[stall.State(w.State)]; ok {
+			code = t.code
+		}
+		fmt.Fprintf(b, "  %s %s, %s", code, stall.FormatDuration(w.Total), plural(w.Count, "time", "times"))
+		if at := stall.Place(w.Waker); at != "" {
+			b.WriteString("; it went on after " + escape(at))
+		}
+		if w.WakerSpan.IsValid() {
+			b.WriteString(", in span " + w.WakerSpan.String())
+		}
+		b.WriteByte('\n')
+		for _, f := range w.Stack {
+			writeFrame(b, f.Func, f.File, f.Line)
 		}
 	}
 }

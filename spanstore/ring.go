@@ -177,12 +177,20 @@ func (r *ring) index(blocks []encodedBlock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range blocks {
-		b.info.seg = r.active
-		r.indexed += b.info.memory()
-		if was := s.infoOf(b.info.seq); was != nil && was.seg == r.active {
+		info := b.info
+		if info.seg != nil {
+			// It is committed once more, as something went wrong after the last
+			// time. Readers have the info that names the place of then.
+			again := *info
+			again.older = nil
+			info = &again
+		}
+		info.seg = r.active
+		r.indexed += info.memory()
+		if was := s.infoOf(info.seq); was != nil && was.seg == r.active {
 			r.indexed -= was.memory() // its shorter self, which makes way for it
 		}
-		s.addInfo(b.info)
+		s.addInfo(info)
 	}
 }
 

@@ -93,12 +93,12 @@ func (m *simModel) accept(stubs []tracetest.SpanStub, first uint64) {
 }
 
 // flushed notes that everything is durable, when newest is the segment that is
-// written. A block ends after 1,024 spans, or with its process.
+// written. A block ends after 1,024 spans and an eighth of that, or with its process.
 func (m *simModel) flushed(newest uint64, closed bool) {
 	for _, x := range m.spans[m.settled:] {
 		x.durable = true
 	}
-	for m.settled < len(m.spans) && (closed || m.settled+1024 < len(m.spans)) {
+	for m.settled < len(m.spans) && (closed || m.settled+1024+1024/8 < len(m.spans)) {
 		m.spans[m.settled].last = newest
 		m.settled++
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -145,5 +146,86 @@ func TestSalvagedBehindACopy(t *testing.T) {
 	// What turned out to be damaged has made way.
 	if b := s.infoOf(c.walk.blocks[at].seq); b.seg.number() != 1 {
 		t.Errorf("the index has the version of segment %d; want that of 1", b.seg.number())
+	}
+}
+
+// A batch that fails half-way is written once more, and what was written of it
+// the first time stands in two segments. Readers have the first place still, and
+// no version of a block is behind itself: eviction would look for the next for
+// ever.
+func TestBatchThatFailsHalfWay(t *testing.T) {
+	ctx := context.Background()
+	s, err := Open(t.TempDir(), &Options{MaxBytes: MinMaxBytes, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	g := spangen.New(1)
+	export := func() {
+		for range 20 {
+			_ = s.ExportSpans(ctx, tracetest.SpanStubs(g.Request(time.Now(), 5)).Snapshots())
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.mayWait() {
+			s.closeOpen()
+		}
+	}
+	export()
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// The next segment cannot be begun where a directory stands.
+	if err := os.MkdirAll(filepath.Join(segmentPath(s.dir, 2), "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	place := map[*blockInfo]segment{}
+	twice := 0
+	for n := 0; n < 500 && err == nil; n++ {
+		export()
+		if n%8 == 0 {
+			err = s.Flush(ctx)
+		}
+	}
+	if err == nil {
+		t.Fatal("what must fail did not")
+	}
+	s.mu.Lock()
+	for _, info := range s.infos {
+		place[info] = info.seg
+		if slices.ContainsFunc(s.full, func(p *pendingBlock) bool { return p.seq == info.seq }) {
+			twice++
+		}
+	}
+	s.mu.Unlock()
+	if err := os.RemoveAll(segmentPath(s.dir, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d blocks were written twice", twice)
+	if twice == 0 {
+		t.Fatal("nothing was: the test is too weak")
+	}
+	for info, seg := range place {
+		if info.seg != seg {
+			t.Errorf("block %d moved under its readers' hands from segment %d to %d", info.seq, seg.number(), info.seg.number())
+		}
+	}
+	if err := s.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	betweenCommits(t, s, s.ring.rotate)
+	betweenCommits(t, s, func() error {
+		for len(s.ring.sealed) > 0 {
+			if err := s.ring.evict("it was time", false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := s.Check(ctx); err != nil {
+		t.Error(err)
 	}
 }

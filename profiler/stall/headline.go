@@ -102,7 +102,11 @@ func ownStates(n *Node) string {
 	var words []string
 	for _, s := range shares[:min(3, len(shares))] {
 		if len(words) == 0 || s.Time >= n.CriticalTime()/20 {
-			words = append(words, stateWords[s.State]+" "+FormatDuration(s.Time))
+			word := stateWords[s.State] + " " + FormatDuration(s.Time)
+			if s.State == StateCPU {
+				word += inFunction(n)
+			}
+			words = append(words, word)
 		}
 	}
 	return strings.Join(words, ", ")
@@ -132,11 +136,11 @@ func ownCPU(n *Node) string {
 		if c.Samples == 1 {
 			return "CPU at most all of it (1 sample)"
 		}
-		return fmt.Sprintf("CPU at most all of it (%d samples)", c.Samples)
+		return fmt.Sprintf("CPU at most all of it (%d samples)", c.Samples) + inFunction(n)
 	case c.Value >= n.Self-n.Self/10:
-		return "CPU " + c.String()
+		return "CPU " + c.String() + inFunction(n)
 	}
-	return "CPU " + c.String() + ", the rest unknown"
+	return "CPU " + c.String() + inFunction(n) + ", the rest unknown"
 }
 
 // cpuSentence is about the CPU time of all spans.
@@ -156,8 +160,8 @@ func (a *Analysis) tailSentence(f Finding) string {
 	if subject == theRequest {
 		subject = "The request" // a span's name keeps its case
 	}
-	return fmt.Sprintf("%s ends when %s ends: without it, about %s.",
-		subject, clip(a.Nodes[f.Spans[0]].Span.Name), FormatDuration(a.Critical-f.Saves))
+	return fmt.Sprintf("%s ends when %s ends: without it, about %s, %s less.",
+		subject, clip(a.Nodes[f.Spans[0]].Span.Name), FormatDuration(a.Critical-f.Saves), FormatDuration(f.Saves))
 }
 
 // afterwards is about work that goes on when the main root has ended.
@@ -179,37 +183,60 @@ func (a *Analysis) afterwards() string {
 // fewSamples is below what a share of functions says nothing.
 const fewSamples = 3
 
-// topFunction names the innermost function that nearly all of a span's CPU
-// samples ran in, and what called it from outside of its package: a cipher says
-// more when one sees that it was the password hash. Where the samples are spread
-// so much that only the server's own machinery holds them all, it names the most
-// frequent leaf instead.
-func topFunction(n *Node) string {
+// topCPU finds the innermost function that nearly all of a span's CPU samples ran
+// in, and what called it from outside of its package: a cipher says more when one
+// sees that it was the password hash. Where the samples are spread so much that only
+// the server's own machinery holds them all, it is the most frequent leaf instead.
+// The name is empty when there is too little to go by.
+func topCPU(n *Node) (name, from, share string) {
 	stacks := n.Usage.Stacks
 	all, in := countFunctions(stacks)
 	if all < fewSamples || len(stacks[0].Frames) == 0 {
-		return ""
+		return "", "", ""
 	}
 	frames := stacks[0].Frames // of the most frequent stack
 	top := slices.IndexFunc(frames, func(f spanstore.Frame) bool { return 10*in[f.Func] >= 9*all })
 	if top < 0 || machinery(frames[top].Func) {
 		top = 0
 	}
-	name := frames[top].Func
-	if name == "" {
-		return ""
-	}
-	from := ""
+	name = frames[top].Func
 	for _, f := range frames[top+1:] {
 		if packageOf(f.Func) != packageOf(name) {
 			if !machinery(f.Func) {
-				from = fmt.Sprintf(" (from %s)", clip(f.Func))
+				from = f.Func
 			}
 			break
 		}
 	}
-	return fmt.Sprintf("Top CPU: %s%s, %s.", clip(name), from, FormatPercent(time.Duration(in[name]), time.Duration(all)))
+	return name, from, FormatPercent(time.Duration(in[name]), time.Duration(all))
 }
+
+// topFunction is topCPU as a sentence.
+func topFunction(n *Node) string {
+	name, from, share := topCPU(n)
+	if name == "" {
+		return ""
+	}
+	if from != "" {
+		from = fmt.Sprintf(" (from %s)", clip(from))
+	}
+	return fmt.Sprintf("Top CPU: %s%s, %s.", clip(name), from, share)
+}
+
+// inFunction is topCPU within a sentence, without the paths of packages.
+func inFunction(n *Node) string {
+	name, from, _ := topCPU(n)
+	if name == "" {
+		return ""
+	}
+	if from != "" {
+		from = fmt.Sprintf(" (from %s)", clip(shortName(from)))
+	}
+	return " in " + clip(shortName(name)) + from
+}
+
+// shortName is a function's name from the last part of its package's path on.
+func shortName(function string) string { return function[strings.LastIndexByte(function, '/')+1:] }
 
 // countFunctions counts all samples, and those with each function anywhere on
 // the stack.

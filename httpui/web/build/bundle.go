@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -29,13 +32,28 @@ func bundle(web string) (map[string][]byte, error) {
 		return nil, err
 	}
 
-	result := api.Build(api.BuildOptions{
+	files := map[string][]byte{}
+	if err := compile(web, vendor, files); err != nil {
+		return nil, err
+	}
+	if files["index.html"], err = os.ReadFile(filepath.Join(web, "src", "index.html")); err != nil {
+		return nil, err
+	}
+	if files["LICENSES.txt"], err = licences(vendor); err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+// options are those of all scripts and style sheets.
+func options(web, vendor string, format api.Format, entries ...string) api.BuildOptions {
+	return api.BuildOptions{
 		AbsWorkingDir:     web,
-		EntryPoints:       []string{"src/app.tsx", "src/app.css"},
+		EntryPoints:       entries,
 		Outdir:            "dist",
 		NodePaths:         []string{vendor},
 		Bundle:            true,
-		Format:            api.FormatIIFE,
+		Format:            format,
 		Platform:          api.PlatformBrowser,
 		Engines:           engines,
 		JSX:               api.JSXAutomatic,
@@ -48,22 +66,86 @@ func bundle(web string) (map[string][]byte, error) {
 		Banner:            map[string]string{"js": "/*! Third-party code and its licences: LICENSES.txt */"},
 		Charset:           api.CharsetUTF8,
 		LogLevel:          api.LogLevelSilent,
-	})
-	if err := failure(result); err != nil {
-		return nil, err
 	}
+}
 
-	files := map[string][]byte{}
+// compile adds the scripts and the style sheet to files:
+//
+//	app.js     the page, a module; it exports what the other views share with it
+//	early.js   what must run before anything is painted, a script
+//	<view>.js  a view that app.js imports when it is opened, a module
+func compile(web, vendor string, files map[string][]byte) error {
+	shared, err := sharedModules(filepath.Join(web, "src", "shared.ts"))
+	if err != nil {
+		return err
+	}
+	later := later{}
+	page := options(web, vendor, api.FormatESModule, "src/app.tsx", "src/app.css")
+	page.Plugins = []api.Plugin{later.plugin()}
+	if err := build(page, files); err != nil {
+		return err
+	}
+	if err := build(options(web, vendor, api.FormatIIFE, "src/early.ts"), files); err != nil {
+		return err
+	}
+	for _, view := range slices.Sorted(maps.Keys(later)) {
+		o := options(web, vendor, api.FormatESModule, "src/"+view+".tsx")
+		o.Plugins = []api.Plugin{fromPage(shared)}
+		if err := build(o, files); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func build(o api.BuildOptions, files map[string][]byte) error {
+	result := api.Build(o)
 	for _, f := range result.OutputFiles {
 		files[filepath.Base(f.Path)] = f.Contents
 	}
-	if files["index.html"], err = os.ReadFile(filepath.Join(web, "src", "index.html")); err != nil {
+	return failure(result)
+}
+
+// later are the views that the page imports when they are opened.
+type later map[string]bool
+
+// plugin leaves what is imported by import() out of the page, to be a file beside it.
+func (l later) plugin() api.Plugin {
+	return api.Plugin{Name: "later", Setup: func(b api.PluginBuild) {
+		b.OnResolve(api.OnResolveOptions{Filter: `^\./`}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+			if a.Kind != api.ResolveJSDynamicImport {
+				return api.OnResolveResult{}, nil
+			}
+			l[strings.TrimPrefix(a.Path, "./")] = true
+			return api.OnResolveResult{Path: a.Path + ".js", External: true}, nil
+		})
+	}}
+}
+
+// fromPage has a view import shared modules from the page, which has them already.
+func fromPage(shared []string) api.Plugin {
+	return api.Plugin{Name: "from page", Setup: func(b api.PluginBuild) {
+		b.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+			if a.Kind == api.ResolveEntryPoint || !slices.Contains(shared, a.Path) {
+				return api.OnResolveResult{}, nil
+			}
+			return api.OnResolveResult{Path: "./app.js", External: true}, nil
+		})
+	}}
+}
+
+var exported = regexp.MustCompile(`(?m)^export \* from "([^"]+)";$`)
+
+// sharedModules reads which modules a file exports whole.
+func sharedModules(path string) (modules []string, err error) {
+	source, err := os.ReadFile(path)
+	if err != nil {
 		return nil, err
 	}
-	if files["LICENSES.txt"], err = licences(vendor); err != nil {
-		return nil, err
+	for _, m := range exported.FindAllSubmatch(source, -1) {
+		modules = append(modules, string(m[1]))
 	}
-	return files, nil
+	return modules, nil
 }
 
 // failure joins esbuild's errors and warnings; the front end is built without
@@ -89,7 +171,7 @@ func licences(vendor string) ([]byte, error) {
 		return nil, err
 	}
 	var b strings.Builder
-	b.WriteString("app.js contains the following third-party code.\n")
+	b.WriteString("The scripts contain the following third-party code.\n")
 	for _, name := range packages {
 		text, err := os.ReadFile(filepath.Join(vendor, name, "LICENSE"))
 		if err != nil {

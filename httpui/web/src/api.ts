@@ -41,7 +41,39 @@ async function failureOf(response: Response): Promise<Failure> {
     // An answer by someone else than the handler: its status must do.
   }
   const error = problem.error || `${response.status} ${response.statusText}`.trim();
-  return new Failure(response.status, error, problem.hint, problem.evicted);
+  return new Failure(response.status, error, problem.hint, problem.evicted, problem.column);
+}
+
+/** post asks the handler to do something; it throws a Failure when it does not. */
+export async function post(href: string, headers: Record<string, string>): Promise<void> {
+  let response: Response;
+  try {
+    response = await fetch(withFormat(href, "json"), { method: "POST", headers, credentials: "same-origin" });
+  } catch {
+    throw new Failure(0, "No answer from the service", "It may have stopped or be restarting.");
+  }
+  if (!response.ok) throw await failureOf(response);
+}
+
+/** lines calls each with every line of JSON of a stream, until that ends or is aborted. */
+export async function lines<T>(href: string, signal: AbortSignal, each: (data: T) => void): Promise<void> {
+  let response: Response;
+  try {
+    response = await fetch(withFormat(href, "json"), { credentials: "same-origin", signal });
+  } catch (err) {
+    if (signal.aborted) throw err;
+    throw new Failure(0, "No answer from the service", "It may have stopped or be restarting.");
+  }
+  if (!response.ok || !response.body) throw await failureOf(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n");
+    rest = parts.pop()!;
+    for (const part of parts) if (part) each(JSON.parse(part) as T);
+  }
 }
 
 export interface Loaded<T> {

@@ -3,11 +3,17 @@
 import { render } from "preact";
 import { ErrorView } from "./error";
 import { Header } from "./header";
+import { lazy } from "./lazy";
 import { ListView } from "./list";
 import { useRoute, type Route } from "./route";
-import { applyTheme, savedTheme } from "./theme";
 import { TraceView } from "./trace";
 import { useData } from "./api";
+
+const Live = lazy(() => import("./live"));
+const Overview = lazy(() => import("./overview"));
+const Graph = lazy(() => import("./graph"));
+const Flame = lazy(() => import("./flame"));
+const Health = lazy(() => import("./health"));
 
 function App() {
   const route = useRoute();
@@ -36,6 +42,16 @@ function View({ route }: { route: Route }) {
       return <ListView search={route.search} />;
     case "trace":
       return <TraceView key={route.id} id={route.id} span={route.span} />;
+    case "live":
+      return <Live search={route.search} />;
+    case "overview":
+      return <Overview search={route.search} />;
+    case "graph":
+      return <Graph search={route.search} />;
+    case "flame":
+      return <Flame search={route.search} />;
+    case "health":
+      return <Health search={route.search} />;
     case "elsewhere":
       return <Elsewhere path={route.path} />;
   }
@@ -48,7 +64,6 @@ function Elsewhere({ path }: { path: string }) {
   return <ErrorView failure={failure} onRetry={reload} />;
 }
 
-// The script stands in the head without defer: the theme is set before anything
-// is painted.
-applyTheme(savedTheme());
-document.addEventListener("DOMContentLoaded", () => render(<App />, document.getElementById("app")!));
+export * from "./shared";
+
+render(<App />, document.getElementById("app")!);

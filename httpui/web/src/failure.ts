@@ -5,6 +5,8 @@ export class Failure extends Error {
     message: string,
     readonly hint = "",
     readonly evicted: unknown = undefined,
+    /** Where a query is wrong, in characters from 1; 0 when it is not that. */
+    readonly column = 0,
   ) {
     super(message);
   }

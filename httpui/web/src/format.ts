@@ -64,6 +64,12 @@ export function count(n: number, one: string, many = one + "s"): string {
   return `${n.toLocaleString("en")}${NBSP}${n === 1 ? one : many}`;
 }
 
+/** rate gives 12.5/s, or 3/min for what is rare. */
+export function rate(perSecond: number): string {
+  if (perSecond === 0) return "0";
+  return perSecond < 0.995 ? `${digits(perSecond * 60)}/min` : `${digits(perSecond)}/s`;
+}
+
 /** bytes gives 280 KiB, 256 MiB. */
 export function bytes(n: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -147,9 +153,22 @@ export function shortID(id: string): string {
   return id.length > 12 ? `${id.slice(0, 4)}…${id.slice(-4)}` : id;
 }
 
+let utc = false;
+
+/** showUTC has all clock times shown in UTC, or in the reader's zone. */
+export function showUTC(on: boolean): void {
+  utc = on;
+}
+
+/** zone names the zone that times are shown in: UTC, GMT+2, CET. */
+export function zone(): string {
+  if (utc) return "UTC";
+  return new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(new Date()).find((p) => p.type === "timeZoneName")?.value ?? "local";
+}
+
 const pad = (n: number, width = 2) => String(n).padStart(width, "0");
 
-/** localTime gives 2026-11-20 09:41:07.312 in the reader's zone. */
+/** localTime gives 2026-11-20 09:41:07.312 in the reader's zone, or in UTC; see showUTC. */
 export function localTime(iso: string): string {
   const t = new Date(iso);
   if (Number.isNaN(t.getTime())) return iso;
@@ -164,10 +183,12 @@ export function localTimeBrief(iso: string, now: Date): string {
 }
 
 function localDay(t: Date): string {
+  if (utc) return t.toISOString().slice(0, 10);
   return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())}`;
 }
 
 function clock(t: Date): string {
+  if (utc) return t.toISOString().slice(11, 23);
   return `${pad(t.getHours())}:${pad(t.getMinutes())}:${pad(t.getSeconds())}.${pad(t.getMilliseconds(), 3)}`;
 }
 

@@ -1,29 +1,49 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useReducer, useState } from "preact/hooks";
+import { showUTC, zone } from "./format";
+import { Help } from "./help";
+import { recall, remember } from "./memory";
 import { offline } from "./offline";
-import { listHref, mount, type Route } from "./route";
+import { go, listHref, mount, pageHref, type Route } from "./route";
 import { chooseTheme, nextTheme, savedTheme } from "./theme";
 
+/** VIEWS are what the header leads to; the letter after "g" on the keyboard, too. */
+const VIEWS: readonly (readonly [view: Route["view"], title: string, key: string, href: () => string])[] = [
+  ["list", "Traces", "t", () => listHref()],
+  ["live", "Live", "l", () => pageHref("live")],
+  ["overview", "Overview", "o", () => pageHref("overview")],
+  ["flame", "Flame", "f", () => pageHref("flame")],
+  ["health", "Health", "h", () => pageHref("health")],
+];
+
 export function Header({ view }: { view: Route["view"] }) {
+  useViewKeys();
   return (
     <header class="top">
       {offline ? <Saved /> : <Places view={view} />}
       <span class="push" />
-      <Keys />
+      <Help view={view} />
+      <ZoneButton />
       <ThemeButton />
     </header>
   );
 }
 
 function Places({ view }: { view: Route["view"] }) {
+  const current = (v: Route["view"]) => {
+    if (v === view) return "page";
+    return (v === "list" && view === "trace") || (v === "overview" && view === "graph") ? "true" : undefined;
+  };
   return (
     <>
       <a class="brand" href={listHref()}>
         {mount.pathname.replace(/\/$/, "") || mount.host}
       </a>
       <nav aria-label="Views">
-        <a href={listHref()} aria-current={view === "list" ? "page" : view === "trace" ? "true" : undefined}>
-          Traces
-        </a>
+        {VIEWS.map(([v, title, , href]) => (
+          <a key={v} href={href()} aria-current={current(v)}>
+            {title}
+          </a>
+        ))}
       </nav>
     </>
   );
@@ -37,6 +57,29 @@ function Saved() {
       <span class="dim">a trace in a file</span>
     </>
   );
+}
+
+/** NEXT_KEY is how long after "g" the view's letter may come, milliseconds. */
+const NEXT_KEY = 1500;
+
+/** useViewKeys goes to a view for "g" and its letter, before the view itself sees the letter. */
+function useViewKeys(): void {
+  useEffect(() => {
+    if (offline) return;
+    let since = -NEXT_KEY;
+    const onKey = (e: KeyboardEvent) => {
+      if (e.ctrlKey || e.metaKey || e.altKey || isTyping(e.target) || document.querySelector("dialog[open]")) return;
+      const pending = e.timeStamp - since < NEXT_KEY;
+      since = !pending && e.key === "g" ? e.timeStamp : -NEXT_KEY;
+      const target = pending && VIEWS.find(([, , key]) => key === e.key);
+      if (!target) return;
+      e.preventDefault();
+      e.stopImmediatePropagation();
+      go(target[3]());
+    };
+    document.addEventListener("keydown", onKey, true);
+    return () => document.removeEventListener("keydown", onKey, true);
+  }, []);
 }
 
 function ThemeButton() {
@@ -53,53 +96,22 @@ function ThemeButton() {
   );
 }
 
-const KEYS: readonly (readonly [keys: string, what: string])[] = [
-  ["↑ ↓", "previous, next span"],
-  ["← →", "collapse, expand; then to the parent, to the first child"],
-  ["Home End", "first, last span"],
-  ["Page Up Page Down", "a page of spans up, down"],
-  ["Enter", "into the details of the selected span"],
-  ["Esc", "close the details"],
-  ["/", "to the filter of the list"],
-  ["?", "these keys"],
-];
+showUTC(recall("zone") === "utc");
 
-/** Keys is the button and the dialog that explain the keyboard; "?" opens it anywhere. */
-function Keys() {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const onKey = (e: KeyboardEvent) => {
-      if (e.key !== "?" || e.ctrlKey || e.metaKey || e.altKey || isTyping(e.target)) return;
-      e.preventDefault();
-      if (dialog.current && !dialog.current.open) dialog.current.showModal();
-    };
-    document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
-  }, []);
+/** ZoneButton shows times in the reader's zone or in UTC. */
+function ZoneButton() {
+  const [, redraw] = useReducer((n: number) => n + 1, 0);
+  const next = () => {
+    const utc = recall("zone") !== "utc";
+    remember("zone", utc ? "utc" : "");
+    showUTC(utc);
+    redraw(0);
+    dispatchEvent(new PopStateEvent("popstate")); // the view draws its times anew
+  };
   return (
-    <>
-      <button type="button" class="keys-button" onClick={() => dialog.current?.showModal()} aria-label="Keyboard shortcuts" title="Keyboard shortcuts">
-        ?
-      </button>
-      <dialog ref={dialog} class="keys" aria-labelledby="keys-title">
-        <h2 id="keys-title">Keyboard</h2>
-        <dl>
-          {KEYS.map(([keys, what]) => (
-            <div key={keys}>
-              <dt>
-                {keys.split(/(?<!Page) /).map((k) => (
-                  <kbd key={k}>{k}</kbd>
-                ))}
-              </dt>
-              <dd>{what}</dd>
-            </div>
-          ))}
-        </dl>
-        <button type="button" onClick={() => dialog.current?.close()}>
-          Close
-        </button>
-      </dialog>
-    </>
+    <button type="button" class="zone" onClick={next} title="Times in your zone, or in UTC">
+      {zone()}
+    </button>
   );
 }
 

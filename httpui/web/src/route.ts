@@ -8,8 +8,13 @@ import { here, offline } from "./offline";
 export const mount = new URL(document.documentElement.dataset["base"] || "./", location.href);
 mount.search = mount.hash = "";
 
+/** PageView is a view that is one page, named as in its address. */
+export type PageView = "live" | "overview" | "graph" | "flame" | "health";
+
+const PAGES: readonly string[] = ["live", "overview", "graph", "flame", "health"] satisfies PageView[];
+
 export type Route =
-  | { view: "list"; search: string }
+  | { view: "list" | PageView; search: string }
   | { view: "trace"; id: string; span: string }
   | { view: "elsewhere"; path: string };
 
@@ -22,6 +27,8 @@ export function parse(url: URL, root: URL = mount): Route {
   const span = /^span\/([0-9a-f]{32})\/([0-9a-f]{16})\/?$/i.exec(path);
   if (span) return { view: "trace", id: span[1]!.toLowerCase(), span: span[2]!.toLowerCase() };
   if (path === "") return { view: "list", search: url.search };
+  const page = path.replace(/\/$/, "");
+  if (PAGES.includes(page)) return { view: page as PageView, search: url.search };
   return { view: "elsewhere", path: url.pathname + url.search };
 }
 
@@ -32,6 +39,11 @@ function spanOf(hash: string): string {
 export function listHref(params?: URLSearchParams): string {
   const query = params?.toString();
   return mount.pathname + (query ? "?" + query : "");
+}
+
+export function pageHref(view: PageView, params?: URLSearchParams): string {
+  const query = params?.toString();
+  return mount.pathname + view + (query ? "?" + query : "");
 }
 
 /** traceHref is empty for a trace that cannot be reached: a file holds one alone. */

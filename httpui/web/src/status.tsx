@@ -1,28 +1,23 @@
 // The line above the list: how fresh it is, and how store and profiler are.
 
-import { useEffect, useState } from "preact/hooks";
 import type { Loaded } from "./api";
 import { bytes, count, localTimeBrief } from "./format";
 import type { TraceList, TraceSummary } from "./types";
 
-/** REFRESH_EVERY is the pace of the automatic refresh, milliseconds. */
-const REFRESH_EVERY = 5000;
+interface Props {
+  list: TraceList;
+  loaded: Loaded<TraceList>;
+  paged: boolean;
+  longest: boolean;
+  follow: boolean;
+  onFollow: (on: boolean) => void;
+}
 
-export function Status({ list, loaded, paged }: { list: TraceList; loaded: Loaded<TraceList>; paged: boolean }) {
-  const [auto, setAuto] = useState(false);
+export function Status({ list, loaded, paged, longest, follow, onFollow }: Props) {
   const { reload, loading, at } = loaded;
-  useEffect(() => {
-    if (!auto || paged) return;
-    const timer = setInterval(() => {
-      // Nobody looks at a hidden page, and rows must not move under a selection.
-      if (!document.hidden && getSelection()?.isCollapsed !== false) reload();
-    }, REFRESH_EVERY);
-    return () => clearInterval(timer);
-  }, [auto, paged, reload]);
-
   return (
     <div class="status-line">
-      <span>{count(list.traces?.length ?? 0, "trace")}, newest first</span>
+      <span>{count(list.traces?.length ?? 0, "trace")}, {longest ? "longest" : "newest"} first</span>
       {at > 0 && <span class="dim">as of {localTimeBrief(new Date(at).toISOString(), new Date(at)).slice(0, 8)}</span>}
       <Profiler list={list} />
       <Exact list={list} />
@@ -31,7 +26,7 @@ export function Status({ list, loaded, paged }: { list: TraceList; loaded: Loade
       <span class="push" />
       {!paged && (
         <label class="check">
-          <input type="checkbox" checked={auto} onChange={(e) => setAuto(e.currentTarget.checked)} /> every 5 s
+          <input type="checkbox" name="follow" checked={follow} onChange={(e) => onFollow(e.currentTarget.checked)} /> follow
         </label>
       )}
       <button type="button" onClick={reload} aria-busy={loading}>

@@ -187,4 +187,5 @@ export interface Problem {
   error: string;
   hint?: string;
   evicted?: unknown;
+  column?: number;
 }
