@@ -56,6 +56,10 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
 	go run ./bench/windows -out bench/results/windows.txt
 
+.PHONY: bench-page
+bench-page: ## measure what the page's views cost the server with a million spans, print one table
+	go run ./bench/page -out bench/results/page-server.txt
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each; what it finds goes to testdata/fuzz, to be kept
 	go test -run '^$$' -fuzz FuzzSpans -fuzztime 60s ./spanstore/internal/block
