@@ -40,7 +40,7 @@ func (a *app) check(ctx context.Context, path string) error {
 		fmt.Fprintf(a.out, "%s: %d segments of %.1f MiB, %d spans in %d blocks\n", path, st.Segments, float64(st.Bytes)/(1<<20), st.Spans, st.Blocks)
 		runs, err := src.Runs(ctx)
 		if err != nil {
-			a.trouble(err.Error())
+			a.trouble("", err.Error())
 		}
 		for _, r := range runs {
 			fmt.Fprintf(a.out, "run %s: pid %d, %s, %s\n", r.Start.UTC().Format(time.RFC3339), r.PID, text.Escape(strings.TrimSpace(r.Path+" "+r.Version+" "+r.Revision)), text.Escape(r.GoVersion))
@@ -56,7 +56,7 @@ func (a *app) check(ctx context.Context, path string) error {
 		return err
 	}
 	if err != nil {
-		a.trouble(strings.Split(err.Error(), "\n")...)
+		a.trouble("", strings.Split(err.Error(), "\n")...)
 	}
 	if !a.damaged {
 		fmt.Fprintln(a.out, "all is well")

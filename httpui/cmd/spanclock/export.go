@@ -119,9 +119,7 @@ func (a *app) read(ctx context.Context, src *source, ids []trace.TraceID, f func
 		if err != nil {
 			return err
 		}
-		for _, problem := range t.Problems {
-			a.trouble(fmt.Sprintf("trace %s: %s", id, problem))
-		}
+		a.trouble("trace "+id.String(), t.Problems...)
 		if err := f(t); err != nil {
 			return err
 		}

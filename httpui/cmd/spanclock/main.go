@@ -15,7 +15,7 @@
 // Exit codes:
 //
 //	0  done
-//	1  something in the data is damaged or could not be read; the rest is there
+//	1  something is damaged, or could not be read or written; the rest is there
 //	2  the command line is wrong: a flag, a query, a trace id
 //	3  there is nothing to read: no such directory, no store in it, one of a newer format
 package main
@@ -59,6 +59,7 @@ type app struct {
 	out, err io.Writer
 	terminal bool // somebody watches err
 	damaged  bool // something could not be read
+	told     []string
 }
 
 // command is one of the words that may follow spanclock.

@@ -100,16 +100,14 @@ func (a *app) openFile(ctx context.Context, path string, r io.Reader) (*source, 
 	src := &source{Store: s, path: path}
 	for _, t := range traces {
 		src.traces = append(src.traces, t.ID)
-		for _, p := range t.Problems {
-			a.trouble(fmt.Sprintf("trace %s: %s", t.ID, p))
-		}
+		a.trouble("trace "+t.ID.String(), t.Problems...)
 	}
 	if err := otlp.Add(ctx, s, traces...); err != nil {
 		s.Close()
 		return nil, err
 	}
 	if st := s.Stats(); st.Dropped()+st.UsageDropped+st.EvictedSpans > 0 {
-		a.trouble(fmt.Sprintf("%s: %d spans and %d parts of what was measured found no room", path, st.Dropped()+st.EvictedSpans, st.UsageDropped))
+		a.trouble(path, fmt.Sprintf("%d spans and %d parts of what was measured found no room", st.Dropped()+st.EvictedSpans, st.UsageDropped))
 	}
 	return src, nil
 }
@@ -161,6 +159,6 @@ func (t *teller) WithAttrs([]slog.Attr) slog.Handler       { return t }
 func (t *teller) WithGroup(string) slog.Handler            { return t }
 
 func (t *teller) Handle(_ context.Context, r slog.Record) error {
-	t.a.trouble(r.Message)
+	t.a.trouble("", r.Message)
 	return nil
 }

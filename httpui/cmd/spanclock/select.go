@@ -25,7 +25,6 @@ func parseQuery(args ...string) (spanstore.Query, error) {
 // each calls f with the summaries that a query selects, at most so many when most is
 // not 0, in its order.
 func (a *app) each(ctx context.Context, s *spanstore.Store, q spanstore.Query, most int, f func(*spanstore.Summary) error) error {
-	told := map[string]bool{}
 	for n := 0; ; {
 		q.Limit = pageSize
 		if most > 0 {
@@ -39,12 +38,7 @@ func (a *app) each(ctx context.Context, s *spanstore.Store, q spanstore.Query, m
 			}
 			return err
 		}
-		for _, p := range page.Problems {
-			if !told[p] {
-				told[p] = true
-				a.trouble(p)
-			}
-		}
+		a.trouble("", page.Problems...)
 		for i := range page.Traces {
 			if err := f(&page.Traces[i]); err != nil {
 				return err

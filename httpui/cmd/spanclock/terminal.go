@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,10 +30,27 @@ func (a *app) tell(format string, args ...any) {
 	fmt.Fprintf(a.err, "spanclock: %s\n", strings.Join(lines, "; "))
 }
 
-// trouble tells of something that could not be read; the exit code will say so too.
-func (a *app) trouble(problems ...string) {
+// maxTroubles bounds the lines about what could not be read.
+const maxTroubles = 20
+
+// trouble tells of something that could not be read, once; the exit code will say so
+// too. Whose it is, a trace's as a rule, may be empty.
+func (a *app) trouble(whose string, problems ...string) {
 	for _, p := range problems {
 		a.damaged = true
+		if slices.ContainsFunc(a.told, func(t string) bool { return strings.Contains(t, p) }) {
+			continue
+		}
+		if len(a.told) > maxTroubles {
+			continue
+		}
+		if a.told = append(a.told, p); len(a.told) > maxTroubles {
+			a.tell("there is more of that")
+			continue
+		}
+		if whose != "" {
+			p = whose + ": " + p
+		}
 		a.tell("%s", p)
 	}
 }
