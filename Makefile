@@ -37,8 +37,9 @@ bench: ## run the benchmarks whose results are kept in bench/results
 	go test -run '^$$' -bench . -benchmem ./bench/... ./profiler/... ./spanstore/...
 
 .PHONY: soak
-soak: ## the long form of the tests that break things: simulations, corruptions, kills; figures are printed
+soak: ## the long form of the tests that break things: simulations, corruptions, kills, 1,000 runs of what must not flake; figures are printed
 	SPANCLOCK_SOAK=1 go test -count=1 -timeout 120m -v -run 'TestSimulation|TestCorruption|TestKills|TestDiskFull' ./spanstore/
+	go test -count=1000 -timeout 60m -run 'TestStatistics$$|TestFakeTime$$' ./spanstore/spantest
 
 .PHONY: bench-store
 bench-store: ## measure the store beside badger, sqlite and its floor, print one table
@@ -55,6 +56,14 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 .PHONY: bench-windows
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
 	go run ./bench/windows -out bench/results/windows.txt
+
+.PHONY: bench-recorder
+bench-recorder: ## measure what recording adds to a benchmark of 20 µs with three spans
+	(date -u '+date     %Y-%m-%d %H:%M UTC'; printf 'command  make bench-recorder\n\n'; go test -run '^$$' -bench RecorderCost -benchtime 1x -count 5 ./bench) | tee bench/results/recorder.txt
+
+.PHONY: bench-benchstat
+bench-benchstat: ## show that benchstat finds the one span of three that got slower
+	go run ./bench/planted -out bench/results/benchstat.txt
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder, a minute each; what it finds goes to testdata/fuzz, to be kept

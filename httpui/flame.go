@@ -2,9 +2,11 @@ package httpui
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spanclock/spanclock/profiler/stall"
@@ -75,7 +77,7 @@ var groupings = []struct {
 
 // serveFlame answers where the time of all spans went.
 func (h *handler) serveFlame(w *response) {
-	q, by, bad := readFlame(w.r.URL.Query())
+	q, by, key, bad := readFlame(w.r.URL.Query())
 	if bad != nil {
 		w.fail(*bad)
 		return
@@ -85,7 +87,7 @@ func (h *handler) serveFlame(w *response) {
 		return
 	}
 	h.wish() // who looks again in a moment sees what the running window has
-	p, err := h.store.Profiles(w.r.Context(), q)
+	p, err := h.profiles.get(w.r.Context(), key, func(ctx context.Context) (*spanstore.Profiles, error) { return h.store.Profiles(ctx, q) })
 	if err != nil {
 		w.fail(h.storeFailure(err))
 		return
@@ -98,22 +100,26 @@ func (h *handler) serveFlame(w *response) {
 	w.text(http.StatusOK, flameText(f))
 }
 
-func readFlame(v url.Values) (q spanstore.ProfileQuery, by string, bad *failure) {
-	q.Service, q.Name, by = v.Get("service"), v.Get("name"), cmp.Or(v.Get("by"), groupings[0].name)
-	for name, to := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
-		if s := v.Get(name); s != "" && !parseTime(s, to) {
-			f := badParameter(name, s, timeWanted)
-			bad = &f
-		}
+// readFlame returns a query, and a key that is the same for the same question asked
+// again. Without a time it is about all that there is.
+func readFlame(v url.Values) (q spanstore.ProfileQuery, by, key string, bad *failure) {
+	if v.Get("last") == "" {
+		v.Set("last", "all")
+	}
+	p, bad := readPeriod(v)
+	q.Service, q.Name, by = p.service, v.Get("name"), cmp.Or(v.Get("by"), groupings[0].name)
+	q.From, q.To = p.from, p.to
+	if p.last > 0 {
+		q.From = time.Now().Add(-p.last)
 	}
 	for _, g := range groupings {
 		if g.name == by {
 			q.By = g.by
-			return q, by, bad
+			return q, by, strings.Join([]string{by, q.Name, p.key()}, "\x00"), bad
 		}
 	}
 	f := badParameter("by", by, "name, route or build")
-	return q, by, &f
+	return q, by, "", &f
 }
 
 func newFlame(p *spanstore.Profiles, by string) flameJSON {

@@ -136,25 +136,54 @@ func flameLegend(groups []flameGroupJSON) string {
 		"States: " + strings.Join(words, ", ") + ". STEAL is an estimate.\n"
 }
 
-// writeFlameStacks writes the stacks of a kind with the most time.
+// flameSpot is where the time of stacks goes, as far as a line of text tells them
+// apart.
+type flameSpot struct {
+	group        int
+	state, where string
+}
+
+// writeFlameStacks writes where a kind of stack has the most time.
 func writeFlameStacks(b *strings.Builder, f flameJSON, kind, title string) {
-	rows := [][]string{{"TIME", "COUNT", "STATE", "NAME", "WHERE"}}
+	var order []flameSpot
+	sums := map[flameSpot]flameStackJSON{}
 	for _, s := range f.Stacks {
-		if s.Kind != kind || len(rows) > flameRows {
+		if s.Kind != kind {
 			continue
 		}
-		frames := make([]spanstore.Frame, len(s.Frames))
-		for i, n := range s.Frames {
-			frames[i] = spanstore.Frame{Func: f.Frames[n].Func, File: f.Frames[n].File, Line: f.Frames[n].Line}
+		at := flameSpot{s.Group, string(s.State), f.where(s)}
+		sum, known := sums[at]
+		if !known {
+			order = append(order, at)
 		}
-		code := string(s.State)
-		if t, ok := stateText[s.State]; ok {
+		sum.NS, sum.Count = sum.NS+s.NS, sum.Count+s.Count
+		sums[at] = sum
+	}
+	slices.SortStableFunc(order, func(x, y flameSpot) int { return cmp.Compare(sums[y].NS, sums[x].NS) })
+	rows := [][]string{{"TIME", "COUNT", "STATE", "NAME", "WHERE"}}
+	for _, at := range order[:min(len(order), flameRows)] {
+		code := at.state
+		if t, ok := stateText[stall.State(code)]; ok {
 			code = t.code
 		}
-		rows = append(rows, []string{stall.FormatDuration(time.Duration(s.NS)), strconv.Itoa(s.Count), escape(code), clip(escape(f.Groups[s.Group].Name), 40), escape(stall.Place(frames))})
+		rows = append(rows, []string{
+			stall.FormatDuration(time.Duration(sums[at].NS)), strconv.Itoa(sums[at].Count), escape(code), clip(escape(f.Groups[at.group].Name), 40), escape(at.where),
+		})
 	}
 	if len(rows) > 1 {
 		b.WriteString(title)
 		writeTable(b, rows, "rrlll")
 	}
+}
+
+// where names a stack's place; what computes does so on many lines.
+func (f *flameJSON) where(s flameStackJSON) string {
+	frames := make([]spanstore.Frame, len(s.Frames))
+	for i, n := range s.Frames {
+		frames[i] = spanstore.Frame{Func: f.Frames[n].Func, File: f.Frames[n].File, Line: f.Frames[n].Line}
+		if s.Kind == "cpu" {
+			frames[i].File = ""
+		}
+	}
+	return stall.Place(frames)
 }

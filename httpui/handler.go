@@ -46,6 +46,7 @@ type handler struct {
 	overviews   shared[*overviewJSON]
 	graphs      shared[*graphJSON]
 	suggestions shared[*suggestJSON]
+	profiles    shared[*spanstore.Profiles]
 	digests     digests
 	streams     atomic.Int64 // live views that are open
 }

@@ -40,11 +40,12 @@ func liveText(v liveJSON, width int) string {
 	return b.String()
 }
 
-// standsIn is the first function of a stack that is not the runtime's, with its line.
+// standsIn is the first function of a stack that is not the runtime's, without the
+// path of its package, and its line.
 func standsIn(s liveStackJSON) string {
 	for _, f := range s.Frames {
 		if !plumbing(f.Func) {
-			return fmt.Sprintf("%s:%d", f.Func, f.Line)
+			return fmt.Sprintf("%s:%d", f.Func[strings.LastIndexByte(f.Func, '/')+1:], f.Line)
 		}
 	}
 	if len(s.Frames) > 0 {

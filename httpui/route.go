@@ -138,6 +138,8 @@ func viewAt(segs []string) view {
 		return view{kind: viewStatic, file: at(1)}
 	case at(2) == "pprof" && at(1) == "profile":
 		return view{kind: viewProfile}
+	case words[at(1)] != viewUnknown:
+		return view{kind: words[at(1)]}
 	case at(2) == "live":
 		id, err := trace.TraceIDFromHex(strings.ToLower(at(1)))
 		if err != nil {
@@ -145,7 +147,7 @@ func viewAt(segs []string) view {
 		}
 		return view{kind: viewCapture, trace: id}
 	}
-	return view{kind: words[at(1)]}
+	return view{}
 }
 
 // isMount reports whether the path is known to be that of the mount itself: one

@@ -58,6 +58,8 @@ func TestAnyPrefixAndRouter(t *testing.T) {
 		{"stripped", under("/x/", http.StripPrefix("/x", h)), "/x", true, true},
 		{"stripped with the slash", under("/x/y/", http.StripPrefix("/x/y/", h)), "/x/y", true, true},
 		{"stripped, hand-made", http.StripPrefix("/x/y", h), "/x/y", true, true},
+		{"mux, named like a view", mux("/debug/live/"), "/debug/live", true, true},
+		{"stripped, named like a view", under("/health/", http.StripPrefix("/health", h)), "/health", true, true},
 		{"hand-made", handmade("/internal/spans"), "/internal/spans", true, false},
 		{"hand-made under the usual name", handmade("/debug/traces"), "/debug/traces", true, true},
 		{"hand-made below a mux", under("/", handmade("/debug/traces")), "/debug/traces", true, true},
@@ -80,7 +82,7 @@ func TestAnyPrefixAndRouter(t *testing.T) {
 					t.Errorf("without the slash: got led to %s; want %s", at, mount+"?limit=5")
 				}
 			}
-			for _, view := range []string{"", "trace/" + traceID, "trace/" + traceID + "/", "span/" + traceID + "/" + rootID, "span/" + traceID + "/" + rootID + "/"} {
+			for _, view := range []string{"", "trace/" + traceID, "trace/" + traceID + "/", "span/" + traceID + "/" + rootID, "span/" + traceID + "/" + rootID + "/", "live", "overview/", "health"} {
 				page, at := b.open(mount + view)
 				if root := resolve(t, at, baseOf(t, page)); root != mount {
 					t.Errorf("%q: got %s for the way to the mount; want %s", view, root, mount)

@@ -69,29 +69,33 @@ func TestStagedCauses(t *testing.T) {
 		{"blocking file", blockingFile, stall.BlockingSyscall, "request", []string{"profiler_test.blockingFile", "system call"}},
 		{"computing", func(_ *stage, _ context.Context) { compute(slowFor) }, stall.CPUWork, "request", []string{"no child span"}},
 		{"run queue", runQueue, stall.CPUWait, "request", []string{"run queue"}},
-		{"GC assist storm", garbage, stall.GCAssistWork, "allocate", []string{"garbage collector"}},
 		{"deferrable tail", deferrableTail, stall.DeferrableTail, "redis.SET", []string{"would save"}},
 		{"siblings", siblings, stall.SequentialSiblings, "GET a", []string{"side by side"}},
 		{"N+1", nPlusOne, stall.NPlusOne, "SELECT item", []string{"12 times"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := s.analyzed(t, tt.run)
-			if len(a.Findings) == 0 {
-				t.Fatalf("no finding: %+v", a.Budget)
-			}
-			f := a.Findings[0]
-			if f.Kind != tt.kind || a.Nodes[f.Spans[0]].Span.Name != tt.span {
-				t.Errorf("got %s of %s; want %s of %s: %v", f.Kind, a.Nodes[f.Spans[0]].Span.Name, tt.kind, tt.span, texts(a))
-			}
-			for _, w := range tt.words {
-				if !strings.Contains(f.Text, w) {
-					t.Errorf("got %q; want %q in it", f.Text, w)
-				}
-			}
-			if f.Saves <= 0 || f.Saves > a.Wall {
-				t.Errorf("it saves %v of %v", f.Saves, a.Wall)
-			}
+			named(t, s.analyzed(t, tt.run), tt.kind, tt.span, tt.words)
 		})
+	}
+}
+
+// named wants the first finding to be of a kind, about a span, with words in it.
+func named(t *testing.T, a *stall.Analysis, kind, span string, words []string) {
+	t.Helper()
+	if len(a.Findings) == 0 {
+		t.Fatalf("no finding: %+v", a.Budget)
+	}
+	f := a.Findings[0]
+	if got := a.Nodes[f.Spans[0]].Span.Name; f.Kind != kind || got != span {
+		t.Errorf("got %s of %s; want %s of %s: %v", f.Kind, got, kind, span, texts(a))
+	}
+	for _, w := range words {
+		if !strings.Contains(f.Text, w) {
+			t.Errorf("got %q; want %q in it", f.Text, w)
+		}
+	}
+	if f.Saves <= 0 || f.Saves > a.Wall {
+		t.Errorf("it saves %v of %v", f.Saves, a.Wall)
 	}
 }
 
@@ -290,11 +294,11 @@ func nPlusOne(s *stage, ctx context.Context) {
 	}
 }
 
-// garbage allocates beside much that is alive and may hardly grow: each megabyte has
-// to pay for marking a hundred.
-//
-//go:noinline
-func garbage(s *stage, ctx context.Context) {
+// TestStagedGarbage allocates beside much that is alive and may hardly grow: each
+// megabyte has to pay for marking twenty.
+func TestStagedGarbage(t *testing.T) {
+	s := &stage{newService(t, exactly), t}
+	s.armed(t)
 	type node struct {
 		next *node
 		_    [56]byte
@@ -305,16 +309,20 @@ func garbage(s *stage, ctx context.Context) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(5))
 	runtime.GC()
-	s.child(ctx, "allocate", trace.SpanKindInternal, func(context.Context) {
-		for end := time.Now().Add(slowFor); time.Now().Before(end); {
-			keep := make([][]byte, 64)
-			for i := range keep {
-				keep[i] = make([]byte, 16<<10)
+	a := s.analyzed(t, func(s *stage, ctx context.Context) {
+		s.child(ctx, "SELECT x", trace.SpanKindClient, wait(5*time.Millisecond))
+		s.child(ctx, "allocate", trace.SpanKindInternal, func(context.Context) {
+			for end := time.Now().Add(slowFor); time.Now().Before(end); {
+				keep := make([][]byte, 64)
+				for i := range keep {
+					keep[i] = make([]byte, 16<<10)
+				}
+				runtime.KeepAlive(keep)
 			}
-			runtime.KeepAlive(keep)
-		}
+		})
 	})
 	runtime.KeepAlive(alive)
+	named(t, a, stall.GCAssistWork, "allocate", []string{"garbage collector"})
 }
 
 // TestStagedWorkAfterEnd: a span that goes on when its request, in which nothing else

@@ -32,7 +32,8 @@
 // Samples have no time: they tell how much of a span was CPU time, not when.
 //
 // Short spans have hardly a sample each. What all spans of a name did together is
-// in spanstore.Store.Profiles, apart for each build of the program.
+// in spanstore.Store.Profiles, by name, by build of the program or by route: on CPU,
+// and where exact states are known by state and by the stack that waited.
 //
 // # Promises
 //
@@ -106,11 +107,15 @@
 // what follows. It reaches back some eight seconds.
 //
 // What Go takes for running is no CPU time where the kernel runs something else.
-// Every 20 ms the threads' own clocks are read and logged (Linux, 64 threads), and
-// what they lack is told apart, as an estimate with bounds.
+// Every 20 ms, and before each snapshot, the threads' own clocks are read and logged
+// (Linux, 64 threads), and what they lack is told apart, as an estimate with bounds.
 //
 // Slow requests share snapshots, at least two seconds apart, and so far that
 // reading them stays within a budget of its own, as large as Options.Budget.
+// What else its goroutines use is judged every half a minute: above the budget the
+// exact level goes off, for half a minute at first, longer each time. It is off as
+// well while the governor rests, and for good when the runtime writes traces in a
+// format that this build cannot read.
 // Stats.Exact counts those that were slow and those that were captured, and says
 // why nothing is recorded. There is one flight recorder in a process: while the
 // program's own runs ours waits, and Pause frees ours. Its memory is the runtime's

@@ -90,7 +90,8 @@
 // # Cost
 //
 // OnEnd takes a lock for a slice append. Encoding and writing happen in two
-// background goroutines; behind ExportSpans its caller encodes. A block is
+// background goroutines; behind ExportSpans its caller encodes. A block has about
+// 1,024 spans, up to an eighth more or fewer so that it fills its pages. It is
 // encoded as soon as it is full, and committed when sixteen wait, or a mebibyte
 // of them, and every 1.8 s with all there is; the open block is then closed when
 // it is at least half full, and else written as it stands and again when it has

@@ -170,6 +170,7 @@ func (sc *scan) search(places []int) {
 	eachBlock(sc.sn, sc.blocks, places, func() func(int) error {
 		m := matcher{cs: sc.cs}
 		scanner := block.NewScanner(sc.sn.s.codec)
+		scanner.Borrow = true // of a span that is found only ids and times are kept
 		return func(i int) (err error) {
 			spans[i], err = sc.searchBlock(&m, scanner, &sc.blocks[places[i]])
 			return err

@@ -116,6 +116,6 @@
 //
 // # Cost
 //
-// O(n log n) for n spans, about 600 bytes a span; 100,000 spans take a few
-// tenths of a second. Results share the trace's spans: read only.
+// O(n log n) for n spans, whatever is broken about them, about 600 bytes a span;
+// 100,000 spans take a few tenths of a second. Results share the trace's spans: read only.
 package stall

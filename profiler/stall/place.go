@@ -2,6 +2,7 @@ package stall
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spanclock/spanclock/spanstore"
@@ -9,23 +10,21 @@ import (
 
 // Place names where a stack stands, for people: the innermost function that is
 // the program's own, with the last part of its package and its line; else the
-// innermost of all.
+// innermost that is not the runtime's, else that of all.
 func Place(frames []spanstore.Frame) string {
 	if len(frames) == 0 {
 		return ""
 	}
-	at := frames[0]
-	for _, f := range frames {
-		if !standard(f.Func) {
-			at = f
-			break
-		}
+	at := slices.IndexFunc(frames, func(f spanstore.Frame) bool { return !standard(f.Func) })
+	if at < 0 {
+		at = slices.IndexFunc(frames, func(f spanstore.Frame) bool { return packageOf(f.Func) != "runtime" })
 	}
-	file, name := at.File[strings.LastIndexByte(at.File, '/')+1:], shortName(at.Func)
+	f := frames[max(0, at)]
+	file, name := f.File[strings.LastIndexByte(f.File, '/')+1:], shortName(f.Func)
 	if file == "" {
 		return clip(name)
 	}
-	return fmt.Sprintf("%s (%s:%d)", clip(name), clip(file), at.Line)
+	return fmt.Sprintf("%s (%s:%d)", clip(name), clip(file), f.Line)
 }
 
 // standard reports whether a function is of the standard library, whose package

@@ -197,6 +197,9 @@ func (r *Recorder) close() error {
 // until all spans of it have ended, and for roots that are under way: the server's
 // span ends after its client has had the answer. When there is none, or it does not
 // end, the test fails.
+//
+// Work that begins when all spans of the trace have ended cannot be waited for: who
+// expects it asks Find for it, as in `entry name="GET /" trace.spans>=5`.
 func (r *Recorder) Trace(root string) *Trace {
 	r.tb.Helper()
 	return r.Find("entry name=" + strconv.Quote(root))

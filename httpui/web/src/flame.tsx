@@ -6,7 +6,7 @@ import { MIN_SAMPLES } from "./encoding";
 import { ErrorView, Stale } from "./error";
 import { FlameChart } from "./flamechart";
 import { byFunction, flameTree, matched, matcher, type FlameStack, type Kind, type Node } from "./flametree";
-import { count, cpuText, duration, percent } from "./format";
+import { count, cpuText, duration, percent, shortFunc } from "./format";
 import { isTyping } from "./header";
 import type { ViewProps } from "./lazy";
 import { Problems } from "./notes";
@@ -41,26 +41,18 @@ interface Flame {
 
 const hrefOf = (params: URLSearchParams) => pageHref("flame", params);
 
-/** dataHref is what is asked for: without what the page alone understands, and with a time in place of last=. */
+/** dataHref is what is asked for: without what the page alone understands. */
 function dataHref(params: URLSearchParams): string {
   const asked = new URLSearchParams(params);
   asked.set("by", params.get("by") ?? "route");
   asked.delete("kind");
-  asked.delete("last");
-  const last = milliseconds(params.get("last") ?? "1h");
-  if (!params.has("from") && !params.has("to") && last > 0) asked.set("from", new Date(Date.now() - last).toISOString());
+  if (!["from", "to", "last"].some((name) => params.has(name))) asked.set("last", "1h");
   return hrefOf(asked);
-}
-
-/** milliseconds reads a duration such as 15m; 0 is all time. */
-function milliseconds(text: string): number {
-  const [, n, unit] = /^(\d+)([smh])$/.exec(text) ?? [];
-  return n ? Number(n) * { s: 1e3, m: 60e3, h: 3600e3 }[unit as "s" | "m" | "h"] : 0;
 }
 
 export default function FlameView({ search }: ViewProps) {
   const params = new URLSearchParams(search);
-  const href = useMemo(() => dataHref(params), [search]);
+  const href = dataHref(params);
   const { data, failure, reload, loading } = useData<Flame>(href);
   useEffect(() => {
     document.title = "Flame graph · spanclock";
@@ -236,8 +228,8 @@ function Functions({ root, kind, match, onFind }: FunctionsProps) {
           {shown.slice(0, SHOWN).map((f) => (
             <tr key={f.func}>
               <td>
-                <button type="button" class="stack-button mono plain" onClick={() => onFind(f.func)}>
-                  {f.func}
+                <button type="button" class="stack-button mono plain" onClick={() => onFind(f.func)} title={f.func}>
+                  {shortFunc(f.func)}
                 </button>
               </td>
               <td class="num">{duration(f.self)}</td>

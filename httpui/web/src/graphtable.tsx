@@ -18,7 +18,7 @@ export function GraphTable({ graph }: { graph: Graph }) {
   return (
     <>
       <Problems problems={graph.problems} />
-      <div class="table-box">
+      <div class="table-box" role="region" aria-label="Calls" tabIndex={0}>
         <table class="figures calls">
           <thead>
             <tr>

@@ -178,7 +178,7 @@ function linesOf(data: Overview): { rate: Line[]; latency: Line[] } {
 
 function StepTable({ data, times }: { data: Overview; times: number[] }) {
   return (
-    <div class="table-box">
+    <div class="table-box" role="region" aria-label="Figures by time" tabIndex={0}>
       <table class="figures steps">
         <thead>
           <tr>

@@ -276,7 +276,7 @@ function drawAxes(c: CanvasRenderingContext2D, width: number, scale: Scale, colo
     c.moveTo(LEFT, y);
     c.lineTo(width - RIGHT, y);
     c.stroke();
-    c.fillText(duration(ns), LEFT - 6, y);
+    c.fillText(ns >= 60e9 ? `${ns / 1e9} s` : duration(ns), LEFT - 6, y);
   }
   c.textBaseline = "bottom";
   const brief = (ms: number) => localTime(new Date(ms).toISOString()).slice(11, 19);

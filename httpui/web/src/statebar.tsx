@@ -15,6 +15,7 @@ export function StateBar({ parts, share = 1 }: Props) {
   const shown = parts.filter((p) => p.ns > 0).sort((a, b) => byStateOrder(a.state, b.state));
   const whole = shown.reduce((sum, p) => sum + p.ns, 0);
   const words = shown.map((p) => partWords(p, whole)).join("; ");
+  if (shown.length === 0) return null;
   return (
     <span class="state-bar" role="img" aria-label={words} title={words.replaceAll("; ", "\n")} style={{ width: `${100 * Math.min(1, Math.max(0.02, share))}%` }}>
       {shown.map((p) => (

@@ -140,6 +140,9 @@ func (a *analysis) transition(ev *trace.Event) {
 	id := tr.Resource.Goroutine()
 	from, to := tr.Goroutine()
 	g := a.goroutine(id)
+	if from == to && to != trace.GoRunning && g.reported != Other && g.reported != None {
+		return // said once a second of one that goes on waiting, without the reason
+	}
 	var th *thread
 	if to == trace.GoRunning {
 		th = a.thread(ev.Thread())
@@ -163,6 +166,9 @@ func (a *analysis) transition(ev *trace.Event) {
 			th.start(a.now)
 		}
 		g.reported, g.stack = stateOf(to, tr.Reason), a.where(ev, &tr, from, to)
+		if g.reported == Other && (from == to || from == trace.GoUndetermined) {
+			g.reported = stateAt(a.stacks.of(g.stack)) // it has waited since before the trace, which gives no reason
+		}
 	})
 	if to == trace.GoNotExist {
 		a.gone(g)

@@ -336,6 +336,52 @@ func TestBeforeTheTrace(t *testing.T) {
 	}
 }
 
+// TestWaitingSinceBefore: a trace does not give the reason of a wait that was under
+// way when it began; where the goroutine stands does. That is in the trace once a
+// second.
+func TestWaitingSinceBefore(t *testing.T) {
+	var mu sync.Mutex
+	mu.Lock()
+	c := make(chan int)
+	r, w := net.Pipe() // its reads are selects
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	waits := []struct {
+		state State
+		wait  func()
+		end   func()
+	}{
+		{Lock, mu.Lock, mu.Unlock},
+		{Chan, func() { <-c }, func() { c <- 1 }},
+		{Select, func() { _, _ = r.Read(make([]byte, 1)) }, func() { _ = w.Close() }},
+		{Net, func() { _, _ = l.Accept() }, func() { _ = l.Close() }},
+		{Sleep, func() { time.Sleep(3 * time.Second) }, func() {}},
+	}
+	var ended sync.WaitGroup
+	for i, x := range waits {
+		ended.Go(func() {
+			x.wait()
+			LogEnd(tid, id(20+i))
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	got, _ := analyze(t, take(t, func() {
+		time.Sleep(2500 * time.Millisecond)
+		for _, x := range waits {
+			x.end()
+		}
+		ended.Wait()
+	}))
+	for i, x := range waits {
+		if s := got[id(20+i)]; s == nil || in(s, x.state) < 500*time.Millisecond || in(s, Other) > 0 {
+			t.Errorf("got %+v; want it in %v since the trace began", s, x.state)
+		}
+	}
+}
+
 func TestGCAssist(t *testing.T) {
 	var keep [][]*[64]byte
 	b := take(t, func() {

@@ -1,6 +1,10 @@
 package exectrace
 
-import "golang.org/x/exp/trace"
+import (
+	"golang.org/x/exp/trace"
+
+	"github.com/spanclock/spanclock/spanstore"
+)
 
 // State is what a span's goroutine did.
 type State uint8
@@ -73,6 +77,34 @@ func stateOf(to trace.GoState, reason string) State {
 		return Other
 	}
 	return None
+}
+
+// waitFuncs are the functions in which goroutines wait.
+var waitFuncs = map[string]State{
+	"internal/poll.runtime_pollWait":        Net,
+	"runtime.netpollblock":                  Net,
+	"runtime.selectgo":                      Select,
+	"runtime.chanrecv":                      Chan,
+	"runtime.chanrecv1":                     Chan,
+	"runtime.chanrecv2":                     Chan,
+	"runtime.chansend":                      Chan,
+	"runtime.chansend1":                     Chan,
+	"runtime.semacquire1":                   Lock,
+	"sync.runtime_Semacquire":               Lock,
+	"sync.runtime_SemacquireMutex":          Lock,
+	"internal/sync.runtime_SemacquireMutex": Lock,
+	"sync.runtime_notifyListWait":           Lock,
+	"time.Sleep":                            Sleep,
+}
+
+// stateAt is the state of a goroutine that waits in a stack.
+func stateAt(stack []spanstore.Frame) State {
+	for _, f := range stack[:min(6, len(stack))] {
+		if s, ok := waitFuncs[f.Func]; ok {
+			return s
+		}
+	}
+	return Other
 }
 
 // helping is the order in which the states of a span's other goroutines count

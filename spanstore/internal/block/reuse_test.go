@@ -95,3 +95,41 @@ func TestFinderKeepsNoText(t *testing.T) {
 		}
 	}
 }
+
+// A scanner that lends its texts has the same as one that copies them, as long as
+// the block is open.
+func TestScannerThatLends(t *testing.T) {
+	c := newCodec(t)
+	lends, copies := block.NewScanner(c), block.NewScanner(c)
+	lends.Borrow = true
+	var kept, want []string
+	for seed := range uint64(3) {
+		e := block.NewEncoder(limits)
+		for _, s := range wild(spangen.New(seed), 50) {
+			e.Add(s.Snapshot())
+		}
+		b := e.Encode(nil, c)
+		x, err := lends.Open(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := copies.Open(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Strings() != y.Strings() {
+			t.Fatalf("got %d strings; want %d", x.Strings(), y.Strings())
+		}
+		for i := range x.Strings() {
+			if x.String(i) != y.String(i) {
+				t.Errorf("string %d is %q; want %q", i, x.String(i), y.String(i))
+			}
+			kept, want = append(kept, y.String(i)), append(want, string([]byte(y.String(i))))
+		}
+	}
+	for i := range want {
+		if kept[i] != want[i] {
+			t.Errorf("a copy of %q became %q", want[i], kept[i])
+		}
+	}
+}

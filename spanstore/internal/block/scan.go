@@ -15,6 +15,10 @@ type Scanner struct {
 	// Buf is memory for the block that is opened next, for whoever fetches it.
 	Buf []byte
 
+	// Borrow says that nobody keeps a text beyond the next Open, nor what has
+	// texts: else those of each block are copied, a few hundred kilobytes.
+	Borrow bool
+
 	codec *Codec
 	cols  Columns
 	rooms [secDetails + 1]room // of the sections
@@ -117,7 +121,9 @@ func (c *Columns) strings() *stringTable {
 		c.haveStrs = true
 		t, err := parseStrings(c.section(secStrings), c.strs.ends)
 		c.fail(err)
-		t.text = strings.Clone(t.text) // what is handed out outlives the block
+		if c.sc == nil || !c.sc.Borrow {
+			t.text = strings.Clone(t.text) // what is handed out outlives the block
+		}
 		c.strs = t
 	}
 	return &c.strs
