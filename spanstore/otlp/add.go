@@ -98,9 +98,10 @@ func (r readOnly) Links() []sdktrace.Link                      { return r.s.Link
 func (r readOnly) Events() []sdktrace.Event                    { return r.s.Events }
 func (r readOnly) Status() sdktrace.Status                     { return r.s.Status }
 func (r readOnly) InstrumentationScope() instrumentation.Scope { return r.s.Scope }
-func (r readOnly) InstrumentationLibrary() instrumentation.Library { //nolint:staticcheck // the interface asks for it
-	return r.s.Scope
-}
+
+// InstrumentationLibrary is what the interface still asks for under the old name.
+func (r readOnly) InstrumentationLibrary() instrumentation.Scope { return r.s.Scope }
+
 func (r readOnly) Resource() *resource.Resource { return r.s.Resource }
 func (r readOnly) DroppedAttributes() int       { return r.s.DroppedAttributes }
 func (r readOnly) DroppedLinks() int            { return r.s.DroppedLinks }
