@@ -77,3 +77,5 @@ fuzz: ## fuzz every decoder, a minute each; what it finds goes to testdata/fuzz,
 	go test -run '^$$' -fuzz FuzzParseQuery -fuzztime 60s ./spanstore
 	go test -run '^$$' -fuzz FuzzWalk -fuzztime 60s ./spanstore
 	go test -run '^$$' -fuzz FuzzRecords -fuzztime 60s ./spanstore
+	go test -run '^$$' -fuzz FuzzRead -fuzztime 60s -fuzzminimizetime 20x ./spanstore/otlp
+	go test -run '^$$' -fuzz FuzzReadJaeger -fuzztime 60s -fuzzminimizetime 20x ./httpui/export
