@@ -13,7 +13,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/spanclock/spanclock/bench/internal/measure"
+	"github.com/spanclock/spanclock/profiler/shared"
+	"github.com/spanclock/spanclock/spanstore"
 )
 
 // discards is a span processor that does nothing: what a program has that exports
@@ -28,52 +29,80 @@ func (discards) ForceFlush(context.Context) error                { return nil }
 // turn is what one turn of an arm took, for each operation.
 type turn struct{ wall, cpu float64 }
 
-// BenchmarkRecorderCost compares an operation of 20 µs with three spans that a
-// recorder records with the same one over the SDK and a processor that throws its
-// spans away. Both take turns in one process; what is reported is the median of the
-// ratios of a turn and the one beside it, of CPU time (which has all that happens in
-// the background) and of wall time. Results are in bench/results/recorder.txt.
-func BenchmarkRecorderCost(b *testing.B) {
-	turns, each := 15, 25_000
-	if v, err := strconv.Atoi(os.Getenv("SPANCLOCK_TURNS")); err == nil {
-		turns = v
+// arm is one way to do the operation.
+type arm struct {
+	name  string
+	open  func() (trace.Tracer, func() error, error)
+	turns []turn
+}
+
+func arms() []*arm {
+	discarding := func() trace.Tracer {
+		return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(discards{})).Tracer("bench")
 	}
-	base := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(discards{}))
-	defer base.Shutdown(context.Background())
-	work := calibrated(base.Tracer("bench"), 20*time.Microsecond)
-	for b.Loop() {
-		var discarded, recorded []turn
-		for i := range turns {
-			arms := []func(){
-				func() { discarded = append(discarded, take(base.Tracer("bench"), each, work)) },
-				func() { recorded = append(recorded, recordedTurn(b, each, work)) },
+	nothing := func() error { return nil }
+	return []*arm{
+		{name: "discarded", open: func() (trace.Tracer, func() error, error) { return discarding(), nothing, nil }},
+		{name: "discarded-again", open: func() (trace.Tracer, func() error, error) { return discarding(), nothing, nil }},
+		{name: "added-up", open: func() (trace.Tracer, func() error, error) { // without labels and CPU profile
+			store, err := spanstore.Open("", nil)
+			if err != nil {
+				return nil, nil, err
 			}
-			if i%2 == 1 {
-				slices.Reverse(arms)
+			return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(newTally(store.Processor()))).Tracer("bench"), store.Close, nil
+		}},
+		{name: "sampled", open: func() (trace.Tracer, func() error, error) { // the CPU profile alone
+			m, err := shared.Join(nil, nil)
+			return discarding(), m.Leave, err
+		}},
+		{name: "recorded", open: func() (trace.Tracer, func() error, error) {
+			r, err := newRecorder("")
+			if err != nil {
+				return nil, nil, err
 			}
-			arms[0]()
-			arms[1]()
-		}
-		wall := func(t turn) float64 { return t.wall }
-		cpu := func(t turn) float64 { return t.cpu }
-		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(median(discarded, wall), "discarded-wall-ns")
-		b.ReportMetric(median(recorded, wall), "recorded-wall-ns")
-		b.ReportMetric(median(discarded, cpu), "discarded-cpu-ns")
-		b.ReportMetric(median(recorded, cpu), "recorded-cpu-ns")
-		b.ReportMetric(ratio(recorded, discarded, wall), "wall-ratio")
-		b.ReportMetric(ratio(recorded, discarded, cpu), "cpu-ratio")
+			return r.Provider().Tracer("bench"), r.close, nil
+		}},
 	}
 }
 
-// recordedTurn takes a turn with the recorder of the whole benchmark.
-func recordedTurn(b *testing.B, n, work int) turn {
-	r, err := newRecorder("")
-	if err != nil {
-		b.Fatal(err)
+// BenchmarkRecorderCost compares an operation of 20 µs with three spans that a
+// recorder records with the same one over the SDK and a processor that throws its
+// spans away, and with parts of what the recorder does. They take turns in one
+// process; what is reported of each is the median of the ratios of its turns to those
+// of the first: of CPU time, which has all that happens in the background, and of
+// wall time, which is worth something on an idle machine alone. The second arm is the
+// first once more: its ratio is what noise makes. Results are in
+// bench/results/recorder.txt.
+func BenchmarkRecorderCost(b *testing.B) {
+	turns, each := 21, 20_000
+	if v, err := strconv.Atoi(os.Getenv("SPANCLOCK_TURNS")); err == nil {
+		turns = v
 	}
-	defer r.close()
-	return take(r.Provider().Tracer("bench"), n, work)
+	all := arms()
+	tracer, _, _ := all[0].open()
+	work := calibrated(tracer, 20*time.Microsecond)
+	for b.Loop() {
+		for i := range turns {
+			for k := range all {
+				a := all[(i+k)%len(all)]
+				tracer, stop, err := a.open()
+				if err != nil {
+					b.Fatal(err)
+				}
+				a.turns = append(a.turns, take(tracer, each, work))
+				if err := stop(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	wall, cpu := func(t turn) float64 { return t.wall }, func(t turn) float64 { return t.cpu }
+	for _, a := range all {
+		b.ReportMetric(median(a.turns, cpu), a.name+"-cpu-ns")
+		b.ReportMetric(ratio(a.turns, all[0].turns, cpu), a.name+"-cpu-ratio")
+		b.ReportMetric(ratio(a.turns, all[0].turns, wall), a.name+"-wall-ratio")
+	}
 }
 
 func take(tracer trace.Tracer, n, work int) turn {
@@ -81,11 +110,11 @@ func take(tracer trace.Tracer, n, work int) turn {
 		threeSpans(tracer, work)
 	}
 	runtime.GC()
-	begin, before := time.Now(), measure.Spent().CPU
+	begin, before := time.Now(), cpuTime()
 	for range n {
 		threeSpans(tracer, work)
 	}
-	wall, cpu := time.Since(begin), measure.Spent().CPU-before
+	wall, cpu := time.Since(begin), cpuTime()-before
 	return turn{float64(wall) / float64(n), float64(cpu) / float64(n)}
 }
 
@@ -103,13 +132,13 @@ func threeSpans(tracer trace.Tracer, work int) {
 
 //go:noinline
 func loop(n int) {
-	x := sink | 1
+	x := uint64(n) | 1
 	for range n {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17
 	}
-	sink = x
+	sink.Store(x)
 }
 
 // calibrated returns the work that makes an operation take d.

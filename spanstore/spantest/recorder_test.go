@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,7 +194,7 @@ func TestCPU(t *testing.T) {
 			tracer := rec.Provider().Tracer("test")
 			ctx, root := tracer.Start(t.Context(), name)
 			_, busy := tracer.Start(ctx, "busy")
-			burn(150 * time.Millisecond)
+			burn()
 			busy.End()
 			_, idle := tracer.Start(ctx, "idle")
 			time.Sleep(50 * time.Millisecond)
@@ -263,12 +264,13 @@ func TestNothingIsLeft(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-var sink uint64
+var sink atomic.Uint64
 
-func burn(d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		for range 10_000 {
-			sink = sink*31 + 7
-		}
+// burn uses some 150 ms of CPU time, however long others keep it from that.
+func burn() {
+	x := uint64(1)
+	for range 100_000_000 {
+		x = x*31 + 7
 	}
+	sink.Store(x)
 }

@@ -87,7 +87,7 @@ func TestPercentileOfTooFew(t *testing.T) {
 // TestConfidenceHolds counts how often a true claim fails by chance: the confidence
 // is a bound of that.
 func TestConfidenceHolds(t *testing.T) {
-	const tries, confidence = 300, 0.9
+	const tries, confidence = 120, 0.9
 	synctest.Test(t, func(t *testing.T) {
 		failed := 0
 		seed := uint64(1)
