@@ -22,9 +22,9 @@ const (
 
 	// overviewTraces is how many of the newest traces are looked into for what
 	// only single traces tell: CPU, states, error codes. It takes some 0.1 ms
-	// each, and ends after overviewTime.
+	// each; where that takes longer than overviewTime the rest is left out.
 	overviewTraces = 200
-	overviewTime   = 150 * time.Millisecond
+	overviewTime   = 400 * time.Millisecond
 
 	overviewSlowest = 20
 
@@ -310,41 +310,44 @@ type routeSample struct {
 func (h *handler) sample(ctx context.Context, from, to time.Time, service string) (s routeSample) {
 	s.routes, s.codes = map[route]*requestJSON{}, map[route]map[string]int{}
 	defer func() { s.fault = recover() }()
-	ctx, cancel := context.WithTimeout(ctx, overviewTime)
-	defer cancel()
 	// What the running window may still add to says nothing about CPU yet.
 	st := h.opts.Profiler.Stats()
 	if st.Running && st.CoveredUntil.After(from) && st.CoveredUntil.Before(to) {
 		to = st.CoveredUntil
 	}
-	for _, failed := range []bool{false, true} {
-		page, err := h.store.Traces(ctx, spanstore.Query{From: from, To: to, Service: service, Limit: overviewTraces, Errors: failed})
-		if err != nil {
-			return s
+	q := spanstore.Query{From: from, To: to, Service: service, Limit: overviewTraces}
+	h.eachDigest(ctx, q, func(t *spanstore.Summary, d *digest) {
+		cpu := stall.SummaryCPU(t)
+		if st.Running {
+			cpu = stall.SummaryCPULive(t, st.CoveredUntil)
 		}
-		for i := range page.Traces {
-			t := &page.Traces[i]
-			d, err := h.digest(ctx, t.TraceID, t.Spans)
-			if err != nil && ctx.Err() != nil {
-				break
-			}
-			switch {
-			case d == nil:
-			case failed:
-				s.addCodes(d)
-			default:
-				cpu := stall.SummaryCPU(t)
-				if st.Running {
-					cpu = stall.SummaryCPULive(t, st.CoveredUntil)
-				}
-				s.add(t, d, cpu)
-			}
-		}
-	}
+		s.add(t, d, cpu)
+	})
+	q.Errors = true
+	h.eachDigest(ctx, q, func(_ *spanstore.Summary, d *digest) { s.addCodes(d) })
 	for _, r := range s.routes {
 		r.settle()
 	}
 	return s
+}
+
+// eachDigest visits the traces that a query selects, as long as overviewTime lasts.
+func (h *handler) eachDigest(ctx context.Context, q spanstore.Query, visit func(*spanstore.Summary, *digest)) {
+	ctx, cancel := context.WithTimeout(ctx, overviewTime)
+	defer cancel()
+	page, err := h.store.Traces(ctx, q)
+	if err != nil {
+		return
+	}
+	for i := range page.Traces {
+		t := &page.Traces[i]
+		switch d, err := h.digest(ctx, t.TraceID, t.Spans); {
+		case err != nil && ctx.Err() != nil:
+			return
+		case d != nil:
+			visit(t, d)
+		}
+	}
 }
 
 func (s *routeSample) addCodes(d *digest) {
