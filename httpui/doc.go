@@ -66,7 +66,8 @@
 // frames as positions in frames. A group's states are of the exact_spans, of which an
 // execution trace was read, and p99_states of those of them at or beyond p99_wall_ns,
 // which 99 % of all spans do not exceed; they add up to the mean wall time of these spans,
-// but by route spans that ran side by side all count.
+// but by route spans that ran side by side all count. A route without any has its CPU
+// time and the rest, as samples tell (state_evidence).
 //
 // An overview counts all spans of its time; CPU, states and the codes of errors are of
 // the newest 200 traces, and of as many that failed. When there is nothing in the
