@@ -57,6 +57,10 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
 	go run ./bench/windows -out bench/results/windows.txt
 
+.PHONY: bench-page
+bench-page: ## measure what the page's views cost the server with a million spans, print one table
+	go run ./bench/page -out bench/results/page-server.txt
+
 .PHONY: bench-recorder
 bench-recorder: ## measure what recording adds to a benchmark of 20 µs with three spans
 	(date -u '+date     %Y-%m-%d %H:%M UTC'; printf 'command  make bench-recorder\n\n'; go test -run '^$$' -bench RecorderCost -benchtime 1x -count 5 ./bench) | tee bench/results/recorder.txt

@@ -15,8 +15,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
-	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/shared"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
@@ -29,7 +29,13 @@ type Recorder struct {
 	member    *shared.Member // nil without a profiler
 	noCPU     string         // why there is none
 	tally     *tally
-	providers map[string]*profiler.TracerProvider
+	providers map[string]provider
+}
+
+// provider is the SDK's, and as the program sees it.
+type provider struct {
+	sdk    *sdktrace.TracerProvider
+	labels trace.TracerProvider
 }
 
 // New returns a recorder for b. What it needs to begin and to end is not timed. When
@@ -74,31 +80,32 @@ func newRecorder(dir string) (*Recorder, error) {
 	if store == nil {
 		return nil, errors.New("OTEL_SDK_DISABLED=true is set: no span would be recorded")
 	}
-	r := &Recorder{store: store, tally: newTally(store.Processor()), providers: map[string]*profiler.TracerProvider{}}
+	r := &Recorder{store: store, tally: newTally(store.Processor()), providers: map[string]provider{}}
 	if r.member, err = shared.Join(store, &shared.Options{OnUsage: r.tally.usage}); err != nil {
 		r.noCPU = err.Error()
 	}
-	r.tally.wants.Store(r.member != nil)
+	r.tally.prof = r.member.Profiler()
 	return r, nil
 }
 
 // Provider returns the provider whose spans are recorded, all of them.
-func (r *Recorder) Provider() *profiler.TracerProvider { return r.ServiceProvider("bench") }
+func (r *Recorder) Provider() trace.TracerProvider { return r.ServiceProvider("bench") }
 
 // ServiceProvider returns the provider of a further service. Its options are those
 // of the first call.
-func (r *Recorder) ServiceProvider(service string, opts ...sdktrace.TracerProviderOption) *profiler.TracerProvider {
-	if tp := r.providers[service]; tp != nil {
-		return tp
+func (r *Recorder) ServiceProvider(service string, opts ...sdktrace.TracerProviderOption) trace.TracerProvider {
+	if p, ok := r.providers[service]; ok {
+		return p.labels
 	}
 	opts = append([]sdktrace.TracerProviderOption{
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service))),
 		sdktrace.WithSampler(sdktrace.AlwaysSample()), // whatever OTEL_TRACES_SAMPLER says
 		sdktrace.WithSpanProcessor(r.tally),
 	}, opts...)
-	tp := r.member.Profiler().TracerProvider(sdktrace.NewTracerProvider(opts...))
-	r.providers[service] = tp
-	return tp
+	sdk := sdktrace.NewTracerProvider(opts...)
+	p := provider{sdk, r.member.Profiler().Wrap(sdk)}
+	r.providers[service] = p
+	return p.labels
 }
 
 // Store returns the store with the traces that were kept.
@@ -142,8 +149,8 @@ func (r *Recorder) finish(b *testing.B) error {
 
 func (r *Recorder) close() error {
 	var errs []error
-	for _, tp := range r.providers {
-		errs = append(errs, tp.Shutdown(context.Background()))
+	for _, p := range r.providers {
+		errs = append(errs, p.sdk.Shutdown(context.Background()))
 	}
 	return errors.Join(append(errs, r.member.Leave(), r.store.Close())...)
 }

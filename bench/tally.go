@@ -11,6 +11,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/spanstore"
 )
 
@@ -33,29 +34,23 @@ const (
 	maxUnknown = 1 << 14
 )
 
-// tally is a span processor that adds up spans by name, and passes a sample of the
-// traces on. It takes some 50 ns a span: all else is done when the loop is over.
+// tally is a span processor that adds up spans by name, and passes two samples of the
+// traces on: one to the store and one to the profiler. It takes some 50 ns a span: all
+// else is done when the loop is over.
 type tally struct {
-	next   sdktrace.SpanProcessor // of the traces in the sample
+	store  sdktrace.SpanProcessor // of the traces in the sample
 	sample sample
+	prof   *profiler.Profiler // set before the first span; nil without one
+	labels labels
 	names  atomic.Pointer[map[string]int32] // replaced when there is a new one
 	naming sync.Mutex                       // held to do so
 	shards [shards]shard
 
-	// wants says that ended spans must be remembered for their CPU time.
-	wants atomic.Bool
-
 	mu      sync.Mutex // guards the rest
 	cpu     []time.Duration
-	samples []int
-	unknown map[uint64]spanCPU // usage of spans that have not ended yet
-	watched time.Duration      // of which there is a CPU profile
-	hole    string             // why there is none, lastly
-}
-
-type spanCPU struct {
-	cpu     time.Duration
-	samples int
+	unknown map[uint64]time.Duration // CPU time of spans that have not ended yet
+	watched time.Duration            // of which there is a CPU profile
+	hole    string                   // why there is none, lastly
 }
 
 // shard is a part of the spans, by their ids.
@@ -89,8 +84,8 @@ func (sh *shard) number(t *tally, name string) int32 {
 
 // sum is what spans of a name add up to.
 type sum struct {
-	spans int64
-	wall  time.Duration
+	spans, labelled int64
+	wall            time.Duration
 }
 
 type ended struct {
@@ -98,8 +93,8 @@ type ended struct {
 	name int32
 }
 
-func newTally(next sdktrace.SpanProcessor) *tally {
-	t := &tally{next: next, unknown: map[uint64]spanCPU{}}
+func newTally(store sdktrace.SpanProcessor) *tally {
+	t := &tally{store: store, unknown: map[uint64]time.Duration{}}
 	t.names.Store(&map[string]int32{})
 	for i := range t.shards { // while nobody waits for it
 		t.shards[i].ended, t.shards[i].older = make([]ended, 0, firstEnded), make([]ended, 0, firstEnded)
@@ -108,27 +103,42 @@ func newTally(next sdktrace.SpanProcessor) *tally {
 }
 
 // OnStart is called by the SDK.
-func (t *tally) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+func (t *tally) OnStart(ctx context.Context, s sdktrace.ReadWriteSpan) {
+	id := s.SpanContext().TraceID()
+	h := hash(id)
 	if p := s.Parent(); !p.SpanID().IsValid() || p.IsRemote() {
-		t.sample.consider(s.SpanContext().TraceID())
+		t.sample.consider(id, h)
+	}
+	if t.prof != nil && t.labels.has(h) {
+		t.prof.OnStart(ctx, s)
 	}
 }
 
-// OnEnd is called by the SDK.
+// OnEnd is called by the SDK. The profiler gets all ends, and knows which are of spans
+// that it has labelled.
 func (t *tally) OnEnd(s sdktrace.ReadOnlySpan) {
 	sc, wall := s.SpanContext(), s.EndTime().Sub(s.StartTime())
-	id := spanNumber(sc.SpanID())
+	id, h := spanNumber(sc.SpanID()), hash(sc.TraceID())
+	labelled := t.prof != nil && t.labels.has(h)
 	sh := &t.shards[id%shards]
 	sh.mu.Lock()
 	name := sh.number(t, s.Name())
-	sh.sums[name].spans++
-	sh.sums[name].wall += wall
-	if t.wants.Load() && len(sh.ended) < maxEnded/shards {
-		sh.ended = append(sh.ended, ended{id, name})
+	sum := &sh.sums[name]
+	sum.spans++
+	sum.wall += wall
+	if labelled {
+		sum.labelled++
+		if len(sh.ended) < maxEnded/shards {
+			sh.ended = append(sh.ended, ended{id, name})
+		}
 	}
 	sh.mu.Unlock()
-	if t.sample.takes(sc.TraceID()) {
-		t.next.OnEnd(s)
+	if t.sample.takes(sc.TraceID(), h) {
+		t.store.OnEnd(s)
+	}
+	t.prof.OnEnd(s)
+	if labelled {
+		t.labels.count()
 	}
 }
 
@@ -178,8 +188,7 @@ func (t *tally) usage(b spanstore.UsageBatch) {
 		}
 	}
 	for _, u := range b.Spans {
-		c := t.unknown[spanNumber(u.SpanID)]
-		t.unknown[spanNumber(u.SpanID)] = spanCPU{c.cpu + u.CPU, c.samples + u.Samples}
+		t.unknown[spanNumber(u.SpanID)] += u.CPU
 	}
 	t.resolve()
 	if len(t.unknown) > maxUnknown { // other tests' spans, or some that never end
@@ -211,12 +220,11 @@ func (t *tally) resolve() {
 }
 
 // add adds the CPU time of a span to its name's. t.mu is held.
-func (t *tally) add(name int32, c spanCPU) {
+func (t *tally) add(name int32, cpu time.Duration) {
 	for int(name) >= len(t.cpu) {
-		t.cpu, t.samples = append(t.cpu, 0), append(t.samples, 0)
+		t.cpu = append(t.cpu, 0)
 	}
-	t.cpu[name] += c.cpu
-	t.samples[name] += c.samples
+	t.cpu[name] += cpu
 }
 
 // turn forgets the spans that ended before the last profile but one was read.
@@ -235,7 +243,6 @@ func (t *tally) reset() {
 	defer t.mu.Unlock()
 	t.resolve() // what is still unknown is of spans that run on
 	clear(t.cpu)
-	clear(t.samples)
 	t.watched = 0
 	for i := range t.shards {
 		sh := &t.shards[i]
@@ -249,7 +256,7 @@ func (t *tally) reset() {
 type figures struct {
 	name string
 	sum
-	spanCPU
+	cpu time.Duration
 }
 
 // total returns the sums of all names.
@@ -261,7 +268,7 @@ func (t *tally) total() (all []figures) {
 	for name, n := range *t.names.Load() {
 		all[n].name = name
 		if int(n) < len(t.cpu) {
-			all[n].spanCPU = spanCPU{t.cpu[n], t.samples[n]}
+			all[n].cpu = t.cpu[n]
 		}
 	}
 	for i := range t.shards {
@@ -269,9 +276,15 @@ func (t *tally) total() (all []figures) {
 		sh.mu.Lock()
 		for n, s := range sh.sums {
 			all[n].spans += s.spans
+			all[n].labelled += s.labelled
 			all[n].wall += s.wall
 		}
 		sh.mu.Unlock()
+	}
+	for i := range all {
+		if f := &all[i]; f.labelled > 0 { // each stands for those that were not labelled
+			f.cpu = time.Duration(float64(f.cpu) * float64(f.spans) / float64(f.labelled))
+		}
 	}
 	return all
 }

@@ -165,7 +165,10 @@ func (p period) bounds(st spanstore.Stats, now time.Time) (from, to time.Time) {
 	}
 	switch {
 	case p.last > 0:
-		from = to.Add(-p.last)
+		// A store that is younger than that has nothing before its first span.
+		if from = to.Add(-p.last); st.Oldest.After(from) {
+			from = st.Oldest
+		}
 	case from.IsZero():
 		from = st.Oldest
 	}
@@ -219,6 +222,7 @@ func (h *handler) overview(ctx context.Context, p period) (*overviewJSON, error)
 }
 
 func (h *handler) overviewOf(ctx context.Context, p period) (*overviewJSON, error) {
+	h.wish()
 	from, to := p.bounds(h.store.Stats(), time.Now())
 	var sample routeSample
 	var sampling sync.WaitGroup
@@ -308,7 +312,11 @@ func (h *handler) sample(ctx context.Context, from, to time.Time, service string
 	defer func() { s.fault = recover() }()
 	ctx, cancel := context.WithTimeout(ctx, overviewTime)
 	defer cancel()
+	// What the running window may still add to says nothing about CPU yet.
 	st := h.opts.Profiler.Stats()
+	if st.Running && st.CoveredUntil.After(from) && st.CoveredUntil.Before(to) {
+		to = st.CoveredUntil
+	}
 	for _, failed := range []bool{false, true} {
 		page, err := h.store.Traces(ctx, spanstore.Query{From: from, To: to, Service: service, Limit: overviewTraces, Errors: failed})
 		if err != nil {

@@ -102,7 +102,7 @@ func (h *hub) start(exact bool) error {
 		return errors.New("OTEL_SDK_DISABLED=true is set")
 	}
 	o := &profiler.Options{
-		MinWindow: 100 * time.Millisecond, Window: 2 * time.Second, Budget: 1, MaxEnded: 1 << 18, OnUsage: h.deliver,
+		MinWindow: 100 * time.Millisecond, Budget: 1, MaxEnded: 1 << 18, OnUsage: h.deliver,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), // members ask Stats
 	}
 	if exact {
