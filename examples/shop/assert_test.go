@@ -75,7 +75,7 @@ func TestProductWaitsForCache(t *testing.T) {
 		s, rec := recorded(t, options{fix: true}, false)
 		send(t, s.traffic.product)
 		// The write begins when all else has ended: the trace is whole with five spans.
-		rec.Find(`entry name="` + productRoute + `" trace.spans>=5`).Expect(
+		rec.Find(`entry name="`+productRoute+`" trace.spans>=5`).Expect(
 			write.NotAwaited(),
 			write.OffCriticalPath(),
 			spantest.NoFinding(stall.DeferrableTail),
