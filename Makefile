@@ -57,6 +57,10 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
 	go run ./bench/windows -out bench/results/windows.txt
 
+.PHONY: bench-page
+bench-page: ## measure what the page's views cost the server with a million spans, print one table
+	go run ./bench/page -out bench/results/page-server.txt
+
 .PHONY: bench-recorder
 bench-recorder: ## measure what recording adds to a benchmark of 20 µs with three spans
 	(date -u '+date     %Y-%m-%d %H:%M UTC'; printf 'command  make bench-recorder\n\n'; go test -run '^$$' -bench RecorderCost -benchtime 1x ./bench) | tee bench/results/recorder.txt
@@ -73,3 +77,5 @@ fuzz: ## fuzz every decoder, a minute each; what it finds goes to testdata/fuzz,
 	go test -run '^$$' -fuzz FuzzParseQuery -fuzztime 60s ./spanstore
 	go test -run '^$$' -fuzz FuzzWalk -fuzztime 60s ./spanstore
 	go test -run '^$$' -fuzz FuzzRecords -fuzztime 60s ./spanstore
+	go test -run '^$$' -fuzz FuzzRead -fuzztime 60s -fuzzminimizetime 20x ./spanstore/otlp
+	go test -run '^$$' -fuzz FuzzReadJaeger -fuzztime 60s -fuzzminimizetime 20x ./httpui/export

@@ -7,21 +7,33 @@
 //
 // Relative to where the handler is mounted:
 //
-//	.                      traces, newest first: q=, service=, name=, min=, errors=1, from=, to=, limit=, cursor=
+//	.                      traces, newest first: q=, service=, name=, min=, errors=1, on=, order=, last=, from=,
+//	                       to=, limit=, cursor=
 //	trace/<32 hex>         one trace: waterfall, budget of the critical path, findings
 //	trace/<32 hex>/download?as=
 //	                       a trace as a file: otlp, jaeger, perfetto, pprof (see package export) or
 //	                       html, a page that opens without a network
 //	span/<32 hex>/<16 hex> one span whole: attributes, events, links, resource, stacks
+//	overview               services and operations: requests, errors, latency, CPU per request, over time,
+//	                       the slowest: service=, last= (1h), from=, to=
+//	graph                  which service called which: the same
+//	live                   what is in flight, with the stacks in which its goroutines stand: limit=, and
+//	                       stream=1 for view after view, a line of JSON or a table each
+//	live/<32 hex>          POST, with the header Spanclock-Capture: the exact states of a request in flight,
+//	                       when=end (the default) or now
 //	flame                  where the time of all spans went, by state and by stack: service=, name=, from=, to=,
-//	                       by=name (the default), route (requests whole, by entry span) or build
+//	                       last=, by=name (the default), route (requests whole, by entry span) or build
+//	health                 the store's and the profiler's own figures, and the build's
+//	shares?trace=<id>,...  the states of the critical paths of up to 200 traces, for the bars of a list
+//	suggest                what a query may be completed with
 //	pprof/profile          a CPU profile for go tool pprof, ?seconds=, when Options.Profiler is set;
 //	                       samples are labelled with span, route and service
 //	static/<file>          the page's own files
 //
 // In the list q is a query as [spanstore.ParseQuery] reads it; a fault in it is
 // answered with its column. It may say order=longest. All parameters hold at
-// once. Who may not see attribute values may not compare them. Min is a Go duration (50ms), from and to bound the start (RFC
+// once; last=15m is from= a quarter of an hour ago, on=root or on=entry has the conditions
+// hold for such a span, order= is newest or longest. Who may not see attribute values may not compare them. Min is a Go duration (50ms), from and to bound the start (RFC
 // 3339, from <= start < to), limit is 1 to 1000 and cursor comes from the page
 // before.
 //
@@ -54,7 +66,14 @@
 // frames as positions in frames. A group's states are of the exact_spans, of which an
 // execution trace was read, and p99_states of those of them at or beyond p99_wall_ns,
 // which 99 % of all spans do not exceed; they add up to the mean wall time of these spans,
-// but by route spans that ran side by side all count.
+// but by route spans that ran side by side all count. A route without any has its CPU
+// time and the rest, as samples tell (state_evidence).
+//
+// An overview counts all spans of its time; CPU, states and the codes of errors are of
+// the newest 200 traces, and of as many that failed. When there is nothing in the
+// time that last= says, or nobody says, it is about all that the store has, and
+// "widened" is true. A live stack's state is concluded from its functions: cpu is
+// a goroutine that runs or is ready to.
 //
 // # Mounting
 //
@@ -96,4 +115,14 @@
 // Answers are built in memory: about 700 bytes of JSON a span, compressed on
 // the wire where the client takes gzip. A page of a trace reads the trace twice,
 // once to know whether there is one.
+//
+// What reads the whole store (overview, graph, flame, suggest) is computed once for all who
+// ask, and holds for 20 times what it took, 1 to 30 s: however many look, that is at most
+// a twentieth of the time. It ends when nobody waits for it any more. With a million
+// spans an overview takes 0.14 s of CPU; bench/results/page-server.txt has the
+// figures. At most 32 live streams are open, each for ten minutes; all share a view,
+// and one that cannot send for 10 s ends.
+//
+// Nobody who reads slowly holds anything of the store: it is read before the first
+// byte is sent.
 package httpui

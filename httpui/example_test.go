@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -78,4 +79,23 @@ func ExampleCapture() {
 	resp.Body.Close()
 	fmt.Println(resp.Header.Get(httpui.TraceHeader)[:20] + "…")
 	// Output: /debug/traces/trace/…
+}
+
+// A file to attach to an issue: it opens in any browser, without a network.
+func ExampleWritePage() {
+	store, _ := spanstore.Open("", nil)
+	defer store.Close()
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor()))
+	_, span := tp.Tracer("example").Start(context.Background(), "GET /order")
+	span.End()
+
+	t, err := store.Trace(context.Background(), span.SpanContext().TraceID())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var page strings.Builder // or a file
+	err = httpui.WritePage(&page, t)
+	fmt.Println(strings.Contains(page.String(), "<title>GET /order"), err)
+	// Output: true <nil>
 }

@@ -44,7 +44,8 @@ type flameGroupJSON struct {
 	Evidence stall.Evidence `json:"evidence"`
 
 	// States are those of the ExactSpans, which slow ones are likelier to be among.
-	// They add up to ExactWallNS, unless spans of a route ran side by side.
+	// They add up to ExactWallNS, unless spans of a route ran side by side. Of a route
+	// without any they are what samples tell: CPU time, and the rest of WallNS.
 	ExactSpans    int                            `json:"exact_spans"`
 	ExactWallNS   int64                          `json:"exact_wall_ns"`
 	States        map[stall.State]int64          `json:"states"`
@@ -146,6 +147,10 @@ func newFlameGroup(p *spanstore.Profile, route bool) flameGroupJSON {
 	}
 	if p.CPU.Spans == 0 {
 		g.Evidence = stall.None
+	} else if route && p.Exact.Spans == 0 {
+		g.States = map[stall.State]int64{stall.StateCPU: min(g.CPUNS, g.WallNS), stall.StateUnknown: max(0, g.WallNS-g.CPUNS)}
+		g.StateEvidence[stall.StateCPU], g.StateEvidence[stall.StateUnknown] = stall.Sampled, stall.None
+		return g
 	}
 	for s := range g.States {
 		switch s {

@@ -65,17 +65,17 @@ type flameAnswer struct {
 	Groups []struct {
 		Service, Name, Revision, Evidence string
 		Spans                             int
-		ExactSpans                        int              `json:"exact_spans"`
-		P99Spans                          int              `json:"p99_spans"`
-		WallNS                            int64            `json:"wall_ns"`
-		ExactWallNS                       int64            `json:"exact_wall_ns"`
-		CPUNS                             int64            `json:"cpu_ns"`
-		LowNS                             int64            `json:"cpu_low_ns"`
-		HighNS                            int64            `json:"cpu_high_ns"`
-		P99WallNS                         int64            `json:"p99_wall_ns"`
-		States                            map[string]int64 `json:"states"`
-		P99States                         map[string]int64 `json:"p99_states"`
-		StateEvidence                     map[string]string
+		ExactSpans                        int               `json:"exact_spans"`
+		P99Spans                          int               `json:"p99_spans"`
+		WallNS                            int64             `json:"wall_ns"`
+		ExactWallNS                       int64             `json:"exact_wall_ns"`
+		CPUNS                             int64             `json:"cpu_ns"`
+		LowNS                             int64             `json:"cpu_low_ns"`
+		HighNS                            int64             `json:"cpu_high_ns"`
+		P99WallNS                         int64             `json:"p99_wall_ns"`
+		States                            map[string]int64  `json:"states"`
+		P99States                         map[string]int64  `json:"p99_states"`
+		Evidences                         map[string]string `json:"state_evidence"`
 	}
 	Frames []struct {
 		Func, File string
@@ -165,6 +165,22 @@ func TestFlameByRoute(t *testing.T) {
 	want := fmt.Sprint(map[string]int64{"cpu": 4e6, "steal": 2e6, "lock": 90e6, "net": 4e6})
 	if got := fmt.Sprint(f.Groups[0].States); got != want {
 		t.Errorf("got states %s; want %s: those of the query are the request's", got, want)
+	}
+}
+
+// TestFlameOfSamplesAlone: without exact states a route has its CPU time and the rest.
+func TestFlameOfSamplesAlone(t *testing.T) {
+	f := askFlame(t, loginStore(t), "by=route")
+	if len(f.Groups) != 1 {
+		t.Fatalf("got %+v; want one route", f.Groups)
+	}
+	g := f.Groups[0]
+	want := fmt.Sprint(map[string]int64{"cpu": 60e6, "unknown": 79e6})
+	if fmt.Sprint(g.States) != want || g.Evidences["cpu"] != "sampled" || g.Evidences["unknown"] != "none" || g.ExactSpans != 0 {
+		t.Errorf("got %+v; want states %s, from samples", g, want)
+	}
+	if f := askFlame(t, loginStore(t), "by=name"); len(f.Groups[0].States) != 0 {
+		t.Errorf("by name: got %v; want no states, as children's time is not known", f.Groups[0].States)
 	}
 }
 

@@ -124,7 +124,7 @@ func flameLegend(groups []flameGroupJSON) string {
 		}
 	}
 	if !exact {
-		return "\nWALL and CPU are means. No span has exact states: profiler.Options.Exact takes them of slow requests.\n"
+		return "\nWALL and CPU are means. No span has exact states: profiler.Options.Exact takes them of slow requests; of a route C is CPU time, ? the rest.\n"
 	}
 	words := []string{}
 	for _, s := range byTime(used) {
@@ -132,7 +132,7 @@ func flameLegend(groups []flameGroupJSON) string {
 			words = append(words, fmt.Sprintf("%c %s", t.on, t.code))
 		}
 	}
-	return "\nWALL and CPU are means of all spans, states those of the EXACT ones, which slow ones are likelier to be among.\n" +
+	return "\nWALL and CPU are means of all spans, states those of the EXACT ones, which slow ones are likelier to be among (of a route without any, CPU time and the rest).\n" +
 		"States: " + strings.Join(words, ", ") + ". STEAL is an estimate.\n"
 }
 

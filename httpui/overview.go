@@ -3,7 +3,6 @@ package httpui
 import (
 	"cmp"
 	"context"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,9 +21,9 @@ const (
 
 	// overviewTraces is how many of the newest traces are looked into for what
 	// only single traces tell: CPU, states, error codes. It takes some 0.1 ms
-	// each, and ends after overviewTime.
+	// each; where that takes longer than overviewTime the rest is left out.
 	overviewTraces = 200
-	overviewTime   = 150 * time.Millisecond
+	overviewTime   = 400 * time.Millisecond
 
 	overviewSlowest = 20
 
@@ -165,7 +164,10 @@ func (p period) bounds(st spanstore.Stats, now time.Time) (from, to time.Time) {
 	}
 	switch {
 	case p.last > 0:
-		from = to.Add(-p.last)
+		// A store that is younger than that has nothing before its first span.
+		if from = to.Add(-p.last); st.Oldest.After(from) {
+			from = st.Oldest
+		}
 	case from.IsZero():
 		from = st.Oldest
 	}
@@ -219,6 +221,7 @@ func (h *handler) overview(ctx context.Context, p period) (*overviewJSON, error)
 }
 
 func (h *handler) overviewOf(ctx context.Context, p period) (*overviewJSON, error) {
+	h.wish()
 	from, to := p.bounds(h.store.Stats(), time.Now())
 	var sample routeSample
 	var sampling sync.WaitGroup
@@ -289,110 +292,4 @@ func sumCodes(codes []codeSum) (n int) {
 		n += c.Count
 	}
 	return n
-}
-
-// route is an operation that traces begin with; Name is empty for all of a service.
-type route struct{ service, name string }
-
-// routeSample is what the newest traces tell, by route.
-type routeSample struct {
-	traces int
-	routes map[route]*requestJSON
-	codes  map[route]map[string]int
-	fault  any // a panic, to be had by who asked
-}
-
-// sample looks into the newest traces, and into the newest that failed.
-func (h *handler) sample(ctx context.Context, from, to time.Time, service string) (s routeSample) {
-	s.routes, s.codes = map[route]*requestJSON{}, map[route]map[string]int{}
-	defer func() { s.fault = recover() }()
-	ctx, cancel := context.WithTimeout(ctx, overviewTime)
-	defer cancel()
-	st := h.opts.Profiler.Stats()
-	for _, failed := range []bool{false, true} {
-		page, err := h.store.Traces(ctx, spanstore.Query{From: from, To: to, Service: service, Limit: overviewTraces, Errors: failed})
-		if err != nil {
-			return s
-		}
-		for i := range page.Traces {
-			t := &page.Traces[i]
-			d, err := h.digest(ctx, t.TraceID, t.Spans)
-			if err != nil && ctx.Err() != nil {
-				break
-			}
-			switch {
-			case d == nil:
-			case failed:
-				s.addCodes(d)
-			default:
-				cpu := stall.SummaryCPU(t)
-				if st.Running {
-					cpu = stall.SummaryCPULive(t, st.CoveredUntil)
-				}
-				s.add(t, d, cpu)
-			}
-		}
-	}
-	for _, r := range s.routes {
-		r.settle()
-	}
-	return s
-}
-
-func (s *routeSample) addCodes(d *digest) {
-	for _, c := range d.codes {
-		for _, key := range []route{{c.service, c.name}, {c.service, ""}} {
-			if s.codes[key] == nil {
-				s.codes[key] = map[string]int{}
-			}
-			s.codes[key][c.code]++
-		}
-	}
-}
-
-func (s *routeSample) add(t *spanstore.Summary, d *digest, cpu stall.CPU) {
-	s.traces++
-	for _, key := range []route{{t.Service, t.Name}, {t.Service, ""}} {
-		r := s.routes[key]
-		if r == nil {
-			r = &requestJSON{States: map[stall.State]int64{}}
-			s.routes[key] = r
-		}
-		r.Traces++
-		r.WallNS += d.wall
-		for _, share := range d.budget {
-			r.States[share.State] += share.NS
-		}
-		if cpu.Evidence == stall.None || cpu.Pending {
-			continue
-		}
-		r.known++
-		r.cpu += cpu.Value
-		r.Samples += cpu.Samples
-	}
-}
-
-// noSample is the CPU time that would have had a sample in 95 of 100 cases.
-const noSample = 30 * time.Millisecond
-
-// settle makes means of sums. Samples on many requests scatter by the root of
-// their number.
-func (r *requestJSON) settle() {
-	n := int64(r.Traces)
-	r.WallNS /= n
-	for state := range r.States {
-		r.States[state] /= n
-	}
-	r.Evidence, r.Reason = stall.None, "no CPU profile covers these requests, or not yet"
-	if r.known == 0 {
-		return
-	}
-	r.Evidence, r.Reason = stall.Sampled, ""
-	if r.Samples == 0 {
-		r.HighNS = min(r.WallNS, int64(noSample)/int64(r.known))
-		return
-	}
-	value := float64(r.cpu) / float64(r.known)
-	half := 2 * value / float64(r.Samples) * math.Sqrt(float64(r.Samples)+1)
-	r.NS, r.LowNS, r.HighNS = int64(value), int64(max(0, value-half)), int64(value+half)
 }

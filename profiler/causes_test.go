@@ -331,13 +331,15 @@ func TestStagedWorkAfterEnd(t *testing.T) {
 	s := &stage{newService(t, exactly), t}
 	s.armed(t)
 	for try := range 5 {
-		over := make(chan struct{})
+		var over chan struct{} // of the last request
 		a := s.analyzed(t, func(s *stage, ctx context.Context) {
+			ended := make(chan struct{})
+			over = ended
 			_, late := s.Start(ctx, "audit")
 			go func() {
 				time.Sleep(slowFor)
 				late.End()
-				close(over)
+				close(ended)
 			}()
 			healthy(s, ctx)
 		}, func() { <-over })

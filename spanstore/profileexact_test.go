@@ -264,3 +264,38 @@ func TestRouteOfAMissingRoot(t *testing.T) {
 	next:
 	}
 }
+
+// TestExactProfilesOfOneService: children of another service, in another block, and
+// after the range, cover their parents all the same.
+func TestExactProfilesOfOneService(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	at := time.Unix(1_700_000_000, 0).UTC()
+	id := trace.TraceID{1}
+	span := func(n byte, parent trace.SpanContext, service string, from, to time.Duration) tracetest.SpanStub {
+		return tracetest.SpanStub{
+			Name: "op", SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: trace.SpanID{n}}), Parent: parent,
+			StartTime: at.Add(from), EndTime: at.Add(to), Resource: resource.NewSchemaless(attribute.String("service.name", service)),
+		}
+	}
+	parent := span(1, trace.SpanContext{}, "shop", 0, 100*time.Millisecond)
+	export(t, s, parent)
+	flush(t, s)
+	export(t, s, span(2, parent.SpanContext, "bank", 20*time.Millisecond, 90*time.Millisecond))
+	flush(t, s)
+	err := s.AddUsage(ctx, spanstore.UsageBatch{Spans: []spanstore.Usage{{TraceID: id, SpanID: trace.SpanID{1}, Exact: &spanstore.Exact{
+		Start: at, End: at.Add(100 * time.Millisecond),
+		Segments: []spanstore.StateSegment{{To: 100 * time.Millisecond, State: "lock", Wait: -1}},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []spanstore.ProfileQuery{{Service: "shop"}, {To: at.Add(time.Millisecond)}, {Service: "shop", To: at.Add(time.Millisecond), By: spanstore.ByRoute}} {
+		got, err := s.Profiles(ctx, q)
+		if err != nil || len(got.Profiles) != 1 {
+			t.Fatalf("%+v: got %+v, %v; want one profile", q, got, err)
+		}
+		if x := got.Profiles[0].Exact; x.Own != 30*time.Millisecond || x.States["lock"] != 30*time.Millisecond || x.Spans != 1 {
+			t.Errorf("%+v: got %+v; want 30 ms of its own", q, x)
+		}
+	}
+}

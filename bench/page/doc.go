@@ -10,7 +10,8 @@
 // from what was computed for another; the row "again" is what a second reader gets.
 //
 //	p50, p99  time until the answer is complete
-//	cpu       of the whole process, mean of an answer
+//	cpu       of the whole process for an answer, all its threads; what it would take
+//	          alone on one CPU, whatever else the machine does
 //	bytes     of the answer, gzipped
 //
 // With -serve it serves the store instead, to look at.

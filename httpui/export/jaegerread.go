@@ -78,7 +78,7 @@ func (j *jaegerTrace) unpack() (*spanstore.Trace, error) {
 		s.Resource = resources[j.Spans[i].ProcessID]
 		out.Spans = append(out.Spans, s)
 	}
-	settleParents(out)
+	otlp.RemoteParents(out)
 	slices.SortStableFunc(out.Spans, func(x, y spanstore.Span) int {
 		return cmp.Or(x.Start.Compare(y.Start), y.End.Compare(x.End))
 	})
@@ -191,23 +191,6 @@ func (t *jaegerTag) attribute() attribute.KeyValue {
 		}
 	}
 	return kv
-}
-
-// settleParents tells which parents are in another process. Jaeger does not say.
-func settleParents(t *spanstore.Trace) {
-	resources := make(map[trace.SpanID]*resource.Resource, len(t.Spans))
-	for i := range t.Spans {
-		resources[t.Spans[i].SpanID()] = t.Spans[i].Resource
-	}
-	for i := range t.Spans {
-		s := &t.Spans[i]
-		if s.Root() {
-			continue
-		}
-		res, here := resources[s.Parent.SpanID()]
-		entry := s.Kind == trace.SpanKindServer || s.Kind == trace.SpanKindConsumer
-		s.Parent = s.Parent.WithRemote(here && !res.Equal(s.Resource) || !here && entry)
-	}
 }
 
 // traceIDOf and spanIDOf read ids whose leading zeros may be missing.

@@ -1,3 +1,7 @@
+// Under the race detector its own work would be measured.
+
+//go:build !race
+
 package stall_test
 
 import (

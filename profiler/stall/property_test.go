@@ -77,8 +77,8 @@ func anyExact(r *rand.Rand, start time.Time) *spanstore.Exact {
 	return e
 }
 
-// TestAnalyzeStandsGreatTraces takes shapes that a quadratic or recursive
-// analysis would not survive.
+// TestAnalyzeStandsGreatTraces takes shapes that a quadratic or recursive analysis
+// would not survive. How the work grows TestAnalyzeGrowsByNLogN measures.
 func TestAnalyzeStandsGreatTraces(t *testing.T) {
 	const n = 100_000
 	for _, tt := range []struct {
@@ -106,11 +106,7 @@ func TestAnalyzeStandsGreatTraces(t *testing.T) {
 			for i := range 1000 {
 				tr.Windows = append(tr.Windows, window(float64(i)*200, float64(i)*200+199, ""), window(float64(i)*200+199, float64(i)*200+200, "gap"))
 			}
-			start := time.Now()
 			a := stall.Analyze(tr)
-			if took := time.Since(start); took > 30*time.Second { // a quadratic walk takes minutes
-				t.Errorf("took %v", took)
-			}
 			if len(a.Nodes) != n {
 				t.Fatalf("got %d nodes; want %d", len(a.Nodes), n)
 			}

@@ -38,11 +38,11 @@ func Add(ctx gocontext.Context, store *spanstore.Store, traces ...*spanstore.Tra
 				stretches[at], batch.Signals = true, append(batch.Signals, s)
 			}
 		}
-		for _, u := range t.Usage {
+		for _, u := range t.Usage { // by span id, which several spans may have
 			batch.Spans = append(batch.Spans, u)
 		}
 	}
-	if err := store.AddUsage(ctx, batch); err != nil {
+	if err := addUsage(ctx, store, batch); err != nil {
 		return fmt.Errorf("add what was measured: %w", err)
 	}
 	for _, t := range traces {
@@ -53,6 +53,26 @@ func Add(ctx gocontext.Context, store *spanstore.Store, traces ...*spanstore.Tra
 		}
 	}
 	return nil
+}
+
+// usageAtOnce is how much a store is given before it may write that down: it keeps a
+// bounded number of blocks waiting, and drops the rest.
+const usageAtOnce = 1024
+
+// addUsage adds a batch in parts.
+func addUsage(ctx gocontext.Context, store *spanstore.Store, b spanstore.UsageBatch) error {
+	for {
+		n := min(len(b.Spans), usageAtOnce)
+		if err := store.AddUsage(ctx, spanstore.UsageBatch{Windows: b.Windows, Signals: b.Signals, Spans: b.Spans[:n]}); err != nil {
+			return err
+		}
+		if b.Windows, b.Signals, b.Spans = nil, nil, b.Spans[n:]; len(b.Spans) == 0 {
+			return nil
+		}
+		if err := store.Flush(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // Spans returns the spans of a trace as exporters take them.
@@ -78,9 +98,10 @@ func (r readOnly) Links() []sdktrace.Link                      { return r.s.Link
 func (r readOnly) Events() []sdktrace.Event                    { return r.s.Events }
 func (r readOnly) Status() sdktrace.Status                     { return r.s.Status }
 func (r readOnly) InstrumentationScope() instrumentation.Scope { return r.s.Scope }
-func (r readOnly) InstrumentationLibrary() instrumentation.Library { //nolint:staticcheck // the interface asks for it
-	return r.s.Scope
-}
+
+// InstrumentationLibrary is what the interface still asks for under the old name.
+func (r readOnly) InstrumentationLibrary() instrumentation.Scope { return r.s.Scope }
+
 func (r readOnly) Resource() *resource.Resource { return r.s.Resource }
 func (r readOnly) DroppedAttributes() int       { return r.s.DroppedAttributes }
 func (r readOnly) DroppedLinks() int            { return r.s.DroppedLinks }

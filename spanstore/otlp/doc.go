@@ -31,7 +31,7 @@
 // nanoseconds; frames are positions in the list of all frames, leaf first. What
 // is zero is left out. A file may hold several such objects one after the other,
 // one on a line as a rule; that is how the collector's file exporter writes and how
-// traces are written one by one (see Writer).
+// traces are written one by one (see Write).
 //
 // # What is promised
 //

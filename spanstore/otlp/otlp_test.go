@@ -440,3 +440,29 @@ func many(n int) *spanstore.Trace {
 	}
 	return tr
 }
+
+// TestAddOfMuch: what many spans used is all there, also where it is more than
+// a store keeps waiting.
+func TestAddOfMuch(t *testing.T) {
+	tr := many(3000)
+	tr.Usage = map[trace.SpanID]spanstore.Usage{}
+	for i := range tr.Spans {
+		u := spanstore.Usage{TraceID: tr.ID, SpanID: tr.Spans[i].SpanID(), Samples: 1}
+		for k := range 40 {
+			u.Stacks = append(u.Stacks, spanstore.Stack{Frames: []spanstore.Frame{{Func: fmt.Sprint("f", i, ".", k)}}, Samples: 1})
+		}
+		tr.Usage[u.SpanID] = u
+	}
+	store, err := spanstore.Open("", &spanstore.Options{MaxBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := otlp.Add(context.Background(), store, tr); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Trace(context.Background(), tr.ID)
+	if err != nil || len(got.Usage) != len(tr.Usage) || store.Stats().UsageDropped > 0 {
+		t.Errorf("got %d usages, %d dropped, %v; want %d", len(got.Usage), store.Stats().UsageDropped, err, len(tr.Usage))
+	}
+}

@@ -204,8 +204,10 @@ func unpackStatus(s status) sdktrace.Status {
 func (u *unpacker) finish() []*spanstore.Trace {
 	out := make([]*spanstore.Trace, 0, len(u.order))
 	for _, b := range u.order {
-		b.settleParents()
 		t := &b.Trace
+		if len(b.open) > 0 {
+			remoteParents(t, func(i int) bool { return b.open[i] })
+		}
 		slices.SortStableFunc(t.Spans, func(x, y spanstore.Span) int {
 			return cmp.Or(x.Start.Compare(y.Start), y.End.Compare(x.End))
 		})
@@ -216,17 +218,21 @@ func (u *unpacker) finish() []*spanstore.Trace {
 	return out
 }
 
-// settleParents decides which parents are remote where the file does not say so.
-func (b *building) settleParents() {
-	if len(b.open) == 0 {
-		return
+// RemoteParents decides which parents are remote, for spans from a format that does not
+// say so.
+func RemoteParents(t *spanstore.Trace) { remoteParents(t, func(int) bool { return true }) }
+
+// remoteParents does so for those spans of which it is open.
+func remoteParents(t *spanstore.Trace, open func(i int) bool) {
+	resources := make(map[trace.SpanID]*resource.Resource, len(t.Spans))
+	for i := range t.Spans {
+		resources[t.Spans[i].SpanID()] = t.Spans[i].Resource
 	}
-	resources := make(map[trace.SpanID]*resource.Resource, len(b.Spans))
-	for i := range b.Spans {
-		resources[b.Spans[i].SpanID()] = b.Spans[i].Resource
-	}
-	for i := range b.open {
-		s := &b.Spans[i]
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if s.Root() || !open(i) {
+			continue
+		}
 		res, here := resources[s.Parent.SpanID()]
 		entry := s.Kind == trace.SpanKindServer || s.Kind == trace.SpanKindConsumer
 		s.Parent = s.Parent.WithRemote(here && !res.Equal(s.Resource) || !here && entry)

@@ -48,8 +48,8 @@ func (a *app) check(ctx context.Context, path string) error {
 	} else {
 		fmt.Fprintf(a.out, "%s: %d traces, %d spans\n", path, len(src.traces), st.Spans)
 	}
-	p := a.progress("checking blocks:")
-	p.at(0, int(st.Blocks))
+	p := a.progress(fmt.Sprintf("checking %d blocks", st.Blocks))
+	p.say()
 	err = src.Check(ctx)
 	p.done()
 	if errors.Is(err, context.Canceled) {

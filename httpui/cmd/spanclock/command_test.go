@@ -224,6 +224,31 @@ func segments(t *testing.T, dir string) []string {
 	return names
 }
 
+// TestCheckFindsDamage: bytes that were changed within blocks are found, and told by the
+// number of the invariant or of what could not be read.
+func TestCheckFindsDamage(t *testing.T) {
+	dir := leftBehind(t, 2000, false)
+	name := segments(t, dir)[0]
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := len(b) / 4; at < len(b)/2; at += 4096 {
+		b[at] ^= 0xff
+	}
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := hash(t, dir)
+	code, out, told := spanclock("check", dir)
+	if code != exitDamaged || told == "" || strings.Contains(out, "all is well") {
+		t.Errorf("got %d %s %s; want what is damaged", code, out, told)
+	}
+	if hash(t, dir) != before {
+		t.Error("the store was changed")
+	}
+}
+
 func TestHelp(t *testing.T) {
 	if out := must(t, "-h"); !strings.Contains(out, "spanclock view DIR|FILE") || !strings.Contains(out, "Exit codes: 0 done") {
 		t.Errorf("got %s", out)

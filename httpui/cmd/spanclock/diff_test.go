@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -102,27 +104,40 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// TestDiffOfRuns compares two runs in one directory.
+// TestDiffOfRuns compares two runs in one directory, in the second of which a query is
+// slow.
 func TestDiffOfRuns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "with@sign")
-	for range 2 {
+	for run := range 2 {
 		s, err := spanstore.Open(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fill(t, s, 10, false)
+		for n := range 50 {
+			spans, _ := request(100*run+n+1, run == 1)
+			back := time.Since(spans[1].StartTime)
+			for i := range spans {
+				spans[i].StartTime, spans[i].EndTime = spans[i].StartTime.Add(back), spans[i].EndTime.Add(back)
+			}
+			if err := s.ExportSpans(context.Background(), spans.Snapshots()); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(t, "diff", dir, dir)
-	// The requests' times are of another day than the runs, so none is in theirs.
-	for _, which := range []string{"@1", "@2"} {
-		if code, _, err := spanclock("diff", dir+which, dir+which); code != exitNothing || !strings.Contains(err, "no trace meets the query") {
-			t.Errorf("%s: got %d, %q", which, code, err)
-		}
+	out := must(t, "diff", dir+"@1", dir+"@2")
+	if !strings.Contains(out, "@1: 50 traces") || !strings.Contains(out, "@2: 50 traces") || !strings.Contains(out, "1 of 2 are significant") {
+		t.Errorf("got %s; want the query of the second run as slower", out)
+	}
+	if out := must(t, "diff", dir, dir); !strings.Contains(out, ": 100 traces") {
+		t.Errorf("got %s; want all traces", out)
 	}
 	if path, which := split(dir + "@2"); path != dir || which != "2" {
+		t.Errorf("got %q and %q", path, which)
+	}
+	if path, which := split(dir); path != dir || which != "" {
 		t.Errorf("got %q and %q", path, which)
 	}
 }

@@ -22,7 +22,7 @@ import (
 const page = "html"
 
 var exportCommand = command{
-	name: "export", arguments: "DIR|FILE [TRACE ID...]", short: "write traces for other tools",
+	name: "export", arguments: "DIR|FILE [ID...]", short: "write traces for other tools",
 	help: `
 Export writes traces, all of them or those that a query or ids name, oldest first:
 

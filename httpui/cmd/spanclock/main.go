@@ -160,7 +160,7 @@ func (a *app) help(args []string) error {
 	}
 	fmt.Fprint(a.out, "spanclock looks at traces after the fact: in a store's directory or in a file.\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(a.out, "  spanclock %-28s %s\n", c.name+" "+c.arguments, c.short)
+		fmt.Fprintf(a.out, "  spanclock %-32s %s\n", c.name+" "+c.arguments, c.short)
 	}
 	fmt.Fprint(a.out, `
 A FILE is OTLP/JSON or the JSON of Jaeger's page; - is the standard input.

@@ -36,9 +36,8 @@ func mannWhitney(a, b []float64) float64 {
 // sum of t³-t over groups of t equal values.
 func statistic(a, b []float64) (u, ties float64) {
 	type value struct {
-		v    float64
-		of   int
-		rank float64
+		v  float64
+		of int
 	}
 	all := make([]value, 0, len(a)+len(b))
 	for _, v := range a {

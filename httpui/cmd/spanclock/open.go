@@ -87,6 +87,9 @@ func (a *app) openFile(ctx context.Context, path string, r io.Reader) (*source, 
 	if err != nil {
 		return nil, exitError{exitNothing, fmt.Errorf("read %s: %w", path, err)}
 	}
+	p := a.progress(fmt.Sprintf("reading %s, %.1f MiB", path, float64(len(b))/(1<<20)))
+	p.say()
+	defer p.done()
 	traces, err := readTraces(b)
 	if err != nil {
 		return nil, exitError{exitNothing, fmt.Errorf("%s: %w", path, err)}

@@ -83,6 +83,14 @@ func (p *progress) at(done, of int) {
 	}
 }
 
+// say shows at once what is done that has no steps.
+func (p *progress) say() {
+	if p.a.terminal {
+		p.wrote = true
+		fmt.Fprintf(p.a.err, "\r%s\x1b[K", text.Escape(p.what))
+	}
+}
+
 // done takes the line away.
 func (p *progress) done() {
 	if p.wrote {

@@ -61,6 +61,7 @@ func TestShop(t *testing.T) {
 		refreshUntil(p, "ten traces have a CPU figure", `[...document.querySelectorAll("td.evidence")].filter((e) => /sample/.test(e.innerText)).length >= 10`)
 		p.pictures("shop_list")
 	})
+	t.Run("pages", func(t *testing.T) { shopPages(t, p, list) })
 }
 
 // startShop builds and starts examples/shop and returns the URL of its list.

@@ -101,7 +101,8 @@ function options(el: HTMLElement, width: number, lines: readonly Line[], format:
       ...lines.map((l) => ({
         stroke: colour(l.colour),
         width: 2,
-        points: { show: false },
+        // A line of one point would not be seen.
+        points: { show: l.values.filter((v) => v !== null).length < 3 },
         ...(l.dash ? { dash: l.dash } : {}),
         ...(l.fill ? { fill: colour(l.colour + "-pale") } : {}),
       })),

@@ -33,7 +33,10 @@ export function QueryBox({ value, column, error }: Props) {
   const id = useId();
   const [known, setKnown] = useState<Suggestions>();
   const [open, setOpen] = useState(CLOSED);
-  const [active, setActive] = useState(-1);
+  const [active, mark] = useState(-1);
+  // Keys may come faster than the list is drawn anew.
+  const at = useRef(-1);
+  const setActive = (i: number) => mark((at.current = i));
 
   const update = () => {
     const el = input.current;
@@ -53,6 +56,7 @@ export function QueryBox({ value, column, error }: Props) {
   };
   const onKeyDown = (e: KeyboardEvent) => {
     const n = open.choices.length;
+    const active = at.current;
     if (e.key === "Escape" && n > 0) close();
     else if (e.key === "ArrowDown" && n > 0) setActive((active + 1) % n);
     else if (e.key === "ArrowUp" && n > 0) setActive((active + n) % (n + 1) === n ? -1 : (active - 1 + n) % n);

@@ -1,5 +1,6 @@
 import "./format";
 import "./layout";
+import "./pages";
 import "./views";
 import { tests } from "./check";
 
