@@ -126,6 +126,6 @@ func TestLoginComputes(t *testing.T) {
 		login.CPU().Over(5*time.Millisecond),
 		spantest.Ratio(login.Self(), spantest.Root().Duration()).Over(0.5),
 		login.Has(attribute.Int("http.response.status_code", 200)),
-		spantest.NoFinding(stall.NPlusOne, stall.DeferrableTail, stall.LockWait),
+		spantest.NoFinding(stall.NPlusOne),
 	)
 }
