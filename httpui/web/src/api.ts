@@ -100,8 +100,11 @@ function keep(href: string, answer: Answer): void {
   if (recent.size > RECENT) recent.delete(recent.keys().next().value!);
 }
 
-/** useData loads a view's data. While it is reloaded the former data stays. */
-export function useData<T>(href: string): Loaded<T> {
+/**
+ * useData loads a view's data. While it is reloaded the former data stays. Decode
+ * makes of an answer what is kept of it; it must stay the same function.
+ */
+export function useData<T>(href: string, decode?: (answer: unknown) => T): Loaded<T> {
   const [shown, setShown] = useState<{ href: string; answer?: Answer; failure?: Failure; loading: boolean }>(() => ({
     href,
     answer: recent.get(href),
@@ -121,8 +124,9 @@ export function useData<T>(href: string): Loaded<T> {
     asked.current = href;
     const abort = new AbortController();
     setShown((s) => (s.href === href ? { ...s, loading: true } : { href, loading: true }));
-    get<T>(href, abort.signal).then(
-      (data) => {
+    get<unknown>(href, abort.signal).then(
+      (body) => {
+        const data = decode ? decode(body) : body;
         const answer = { data, at: Date.now() };
         keep(href, answer);
         setShown({ href, answer, loading: false });
