@@ -52,16 +52,31 @@ func TestAccessible(t *testing.T) {
 	}
 }
 
+// TestAxeFinds shows that what TestAccessible asks is answered.
+func TestAxeFinds(t *testing.T) {
+	p := newTab(t, 1280, 900)
+	p.open(serveEmpty(t).URL+mount, ".notice")
+	p.run(chromedp.Evaluate[chromedp.Void](readAxe(t)))
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".notice").append(document.createElement("button"))`))
+	if got := p.violations(); len(got) != 1 || !strings.HasPrefix(got[0], "button-name") {
+		t.Errorf("got %q of a button without a name; want one violation", got)
+	}
+}
+
 // violates reports what axe-core finds wrong with the page that is shown.
 func (p *tab) violates(scheme string) {
 	p.t.Helper()
-	// Style sheets are not fetched anew: what they do is in the page.
-	found := value(p, chromedp.Evaluate[[]string](`axe.run(document, { preload: false, resultTypes: ["violations"] }).then(({ violations }) =>
-		violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target.join(" ") + ": " + n.failureSummary.replace(/\s+/g, " ") + " " + n.html.slice(0, 200))))`,
-		chromedp.EvalAwaitPromise))
-	for _, f := range found {
+	for _, f := range p.violations() {
 		p.t.Errorf("%s: %s", scheme, f)
 	}
+}
+
+func (p *tab) violations() []string {
+	p.t.Helper()
+	// Style sheets are not fetched anew: what they do is in the page.
+	return value(p, chromedp.Evaluate[[]string](`axe.run(document, { preload: false, resultTypes: ["violations"] }).then(({ violations }) =>
+		violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target.join(" ") + ": " + n.failureSummary.replace(/\s+/g, " ") + " " + n.html.slice(0, 200))))`,
+		chromedp.EvalAwaitPromise))
 }
 
 // readAxe reads axe-core, and checks that it is what SHA256SUMS says. The
@@ -92,7 +107,7 @@ func readAxe(t *testing.T) string {
 // everyState are all pages: with data and without, and with errors.
 func everyState(t *testing.T) []looked {
 	t.Helper()
-	s, bare := serveRunning(t), serveEmpty(t)
+	s, bare := serveRunning(t, hostileSamples()[:2]...), serveEmpty(t)
 	at, order := s.URL+mount, s.trace(sampletrace.Order())
 	file := filepath.Join(t.TempDir(), "trace.html")
 	if out, err := exec.Command(buildCommand(t), "export", writeTrace(t), "-format", "html", "-o", file).CombinedOutput(); err != nil {
@@ -148,7 +163,7 @@ func everyState(t *testing.T) []looked {
 		{name: "list without traces", url: bare.URL + mount, ready: ".notice"},
 		{name: "live without a profiler", url: bare.URL + mount + "live", ready: ".notice"},
 		{name: "overview without spans", url: bare.URL + mount + "overview", ready: "main section, main .notice"},
-		{name: "graph without calls", url: bare.URL + mount + "graph", ready: "main section, main .notice"},
+		{name: "graph without calls", url: bare.URL + mount + "graph", ready: "main p.dim"},
 		{name: "flame without samples", url: bare.URL + mount + "flame", ready: "main section, main .notice"},
 		{name: "health without a profiler", url: bare.URL + mount + "health", ready: ".card"},
 		{name: "page in a file", url: "file://" + filepath.ToSlash(file), ready: ".waterfall .row"},

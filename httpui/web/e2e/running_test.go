@@ -45,7 +45,8 @@ func serveRunning(t testing.TB, more ...*sampletrace.Sample) *site {
 	return s
 }
 
-// inFlight keeps spans open until the test ends, one below the other.
+// inFlight keeps spans open until the test ends, one below the other; one of the
+// trace has ended, and is in the store.
 func (s *site) inFlight(t testing.TB, service string, names ...string) {
 	t.Helper()
 	tp := s.prof.TracerProvider(sdktrace.NewTracerProvider(
@@ -61,10 +62,15 @@ func (s *site) inFlight(t testing.TB, service string, names ...string) {
 			ctx, span = tp.Tracer(service).Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
 			defer span.End()
 		}
+		_, ended := tp.Tracer(service).Start(ctx, names[0])
+		ended.End()
 		begun.Done()
 		<-end
 	})
 	begun.Wait()
+	if err := s.store.Flush(context.Background()); err != nil {
+		t.Error(err)
+	}
 	t.Cleanup(func() {
 		close(end)
 		over.Wait()
