@@ -7,6 +7,10 @@
 // Every page that a test opens is watched: a console error, an uncaught
 // exception or a violation of the Content-Security-Policy fails the test.
 //
+// TestAccessible has axe-core (testdata/axe) look at every page, TestHostileOnEveryPage
+// fills every page and every file with what spans should not have, TestEveryKeyDoesSomething
+// presses what src/keys.ts lists, TestEveryLinkLeadsSomewhere follows all links.
+//
 // Without Chromium the tests are skipped; with CI=true they fail instead.
 // SPANCLOCK_SCREENSHOTS names a directory that receives pictures.
 package e2e

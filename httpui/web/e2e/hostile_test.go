@@ -156,7 +156,7 @@ func TestHostileOnEveryPage(t *testing.T) {
 		{"graph", "graph", ".calls tbody tr", short()},
 		{"flame", "flame?last=5m", ".flame-table tbody tr", nil},
 		{"health", "health", ".card", nil},
-		{"not found", "%3Cimg%20src=x%20onerror=owned=1%3E/%E2%80%AEx", ".notice", nil},
+		{"not found", "%3Cscript%3Eowned=1%3C%2Fscript%3E/%E2%80%AEx", ".notice", nil},
 		{"a bad query", "?q=name%3Dx+%3Cscript%3Eowned=1%3C%2Fscript%3E", ".query-error", nil},
 	} {
 		t.Run(v.name, func(t *testing.T) {
