@@ -207,7 +207,7 @@ func hostilePlot(p *tab, list string) {
 	p.open(list+"?last=5m", ".plot canvas")
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".plot").focus()`))
 	named := map[string]bool{}
-	for range hostile {
+	for range 2 * len(hostile) { // each is in a trace that is over, and in one in flight
 		p.run(chromedp.Evaluate[chromedp.Void](`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft", bubbles: true, cancelable: true }))`))
 		p.awaitThat("a trace is named", `document.querySelector(".plot-line strong")`)
 		p.harmless("plot")
@@ -215,11 +215,7 @@ func hostilePlot(p *tab, list string) {
 	}
 	for _, text := range short() {
 		if !named[shown(text)] {
-			t := make([]string, 0, len(named))
-			for n := range named {
-				t = append(t, fmt.Sprintf("%.40q", n))
-			}
-			p.t.Errorf("the plot names %s; want %q too", t, text)
+			p.t.Errorf("of %d names in the plot none is %q", len(named), text)
 		}
 	}
 }
