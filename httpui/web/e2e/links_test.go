@@ -112,6 +112,7 @@ func kindOf(u *url.URL) string {
 // shows no error; a download does not move the page.
 func follow(t *testing.T, s looked, link string) {
 	p := newTab(t, 1280, 900)
+	p.expect("/favicon.ico") // the browser's wish beside JSON and text, at the host's root
 	if s.expect != "" {
 		p.expect(s.expect)
 	}
