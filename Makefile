@@ -57,6 +57,14 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
 	go run ./bench/windows -out bench/results/windows.txt
 
+.PHONY: bench-exact-truth
+bench-exact-truth: ## compare exact states with the threads' clocks, beside neighbours and in a quota, print one table
+	go run ./bench/exacttruth -out bench/results/exacttruth.txt
+
+.PHONY: bench-exact-cost
+bench-exact-cost: ## measure what the exact level costs, with and without by turns, print one table
+	go run ./bench/exactcost -out bench/results/exactcost.txt
+
 .PHONY: bench-page
 bench-page: ## measure what the page's views cost the server with a million spans, print one table
 	go run ./bench/page -out bench/results/page-server.txt

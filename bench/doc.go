@@ -65,6 +65,8 @@
 // label costs a span bench/peers/labels, beside others that label (make
 // bench-labels), what is lost between windows and how soon CPU time is seen
 // bench/windows (make bench-windows), and whether benchstat finds the span that a
-// slowdown is in bench/planted (make bench-benchstat). Ratios taken side by side are
-// to be trusted, times on a machine that others use are not.
+// slowdown is in bench/planted (make bench-benchstat). What exact states are worth says
+// bench/exacttruth (make bench-exact-truth), what they cost bench/exactcost (make
+// bench-exact-cost). Ratios taken side by side are to be trusted, times on a machine
+// that others use are not.
 package bench

@@ -73,8 +73,10 @@ type exactLevel struct {
 	p      *Profiler
 	routes routes
 	wake   chan struct{}
+	clocks clocks
 
-	armed atomic.Bool // the flight recorder runs
+	armed  atomic.Bool // the flight recorder runs
+	dozing atomic.Bool // it does not, because nothing happens
 
 	// marks counts the traces in marked.
 	marks atomic.Int32
@@ -86,6 +88,7 @@ type exactLevel struct {
 	never  bool                        // its traces cannot be read: it is off for good
 	slow   map[trace.TraceID]bool      // that wait for a snapshot
 	last   time.Time                   // when the last snapshot was over
+	busy   time.Time                   // when there was something to record last
 	after  time.Time                   // when the next may be taken
 	asked  []chan struct{}             // closed when what waits is done
 	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
@@ -124,7 +127,7 @@ type ExactStats struct {
 }
 
 func newExactLevel(p *Profiler) *exactLevel {
-	return &exactLevel{p: p, wake: make(chan struct{}, 1), slow: map[trace.TraceID]bool{}, stats: ExactStats{Why: "it is about to start"}, spending: spending{budget: p.opts.Budget}}
+	return &exactLevel{p: p, wake: make(chan struct{}, 1), clocks: clocks{wake: make(chan struct{}, 1)}, slow: map[trace.TraceID]bool{}, stats: ExactStats{Why: "it is about to start"}, spending: spending{budget: p.opts.Budget}}
 }
 
 // ended is called with every span that ends.
@@ -199,36 +202,9 @@ func (x *exactLevel) run() {
 		case <-t.C:
 			x.decide(rate.read(time.Now()))
 		case <-x.wake:
+			x.awake()
 		}
 		x.snapshotIfDue()
-	}
-}
-
-// readClocks writes the threads' clocks into the trace while there is one.
-func (x *exactLevel) readClocks() {
-	defer x.p.rescue()
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ownKey, ownExact)))
-	var c exectrace.ThreadClock
-	defer c.Close()
-	t := time.NewTicker(exectrace.ReadEvery)
-	defer t.Stop()
-	var last uint64
-	for {
-		select {
-		case <-x.p.done:
-			return
-		case <-t.C:
-		}
-		if !x.armed.Load() {
-			c.Close() // and gives its files back
-			continue
-		}
-		// What runs in between is read with the next: a span that hangs, or that
-		// nobody ends, must not cost a reading each time.
-		if live, ended := x.p.spans.traffic(); uint64(live)+ended != last {
-			last = uint64(live) + ended
-			c.Log()
-		}
 	}
 }
 
@@ -236,7 +212,8 @@ func (x *exactLevel) readClocks() {
 func (x *exactLevel) decide(events float64, goroutines int) {
 	x.mu.Lock()
 	x.stats.Events = events
-	armed, due := x.stats.Armed, !x.never && !time.Now().Before(x.after)
+	armed, due := x.stats.Armed, !x.never && !x.dozing.Load() && !time.Now().Before(x.after)
+	idle := x.idle(time.Now())
 	x.mu.Unlock()
 	why := tooMuch(events, goroutines)
 	switch {
@@ -248,6 +225,8 @@ func (x *exactLevel) decide(events float64, goroutines int) {
 		x.disarm(why, exactRetry)
 	case armed && x.p.resting():
 		x.disarm(holeBudget, exactRetry)
+	case armed && idle:
+		x.doze()
 	case !armed && due && why == "" && !x.p.resting():
 		x.arm()
 	}
@@ -278,6 +257,9 @@ func (x *exactLevel) arm() {
 	}
 	f := runtimetrace.NewFlightRecorder(runtimetrace.FlightRecorderConfig{MinAge: exactWindow, MaxBytes: exactBytes})
 	err := f.Start()
+	if err == nil {
+		exectrace.Learn()
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err != nil {
@@ -431,6 +413,7 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 		return errors.New("capture: the exact level is off")
 	}
 	x := p.exact
+	x.awake()
 	x.mu.Lock()
 	if !x.stats.Armed {
 		defer x.mu.Unlock()
@@ -458,6 +441,7 @@ func (p *Profiler) CaptureAtEnd(id trace.TraceID) bool {
 		return false
 	}
 	x := p.exact
+	x.awake()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.stats.Armed {

@@ -21,7 +21,9 @@ func (p *Profiler) OnStart(parent context.Context, s sdktrace.ReadWriteSpan) {
 	defer p.rescue()
 	if runtimetrace.IsEnabled() {
 		exectrace.LogStart(s.SpanContext().TraceID(), s.SpanContext().SpanID())
+		p.exact.moved()
 	}
+	p.exact.stir()
 	p.enter(parent, s)
 }
 
@@ -35,7 +37,8 @@ func (p *Profiler) OnEnd(s sdktrace.ReadOnlySpan) {
 	p.names.note(s)
 	p.leave(s)
 	if runtimetrace.IsEnabled() {
-		exectrace.LogEnd(s.SpanContext().TraceID(), s.SpanContext().SpanID())
+		exectrace.LogEnd(s.SpanContext().TraceID(), s.SpanContext().SpanID(), s.EndTime().Sub(s.StartTime()))
+		p.exact.moved()
 	}
 	if p.exact != nil {
 		p.exact.ended(s)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/spanclock/spanclock/profiler/internal/schedstat"
 )
 
 // maxThreads bounds what a window's calibration may cost: about 5 µs a thread.
@@ -18,26 +20,16 @@ type threadTimes map[int]time.Duration
 // readThreads returns the CPU time of the process's threads, nil when it cannot
 // be read or they are too many.
 func readThreads() threadTimes {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil || len(tasks) > maxThreads {
+	r := schedstat.New(schedstat.Self, 0)
+	ids := r.List()
+	if len(ids) == 0 || len(ids) > maxThreads {
 		return nil
 	}
 	times := threadTimes{}
-	for _, t := range tasks {
-		id, err := strconv.Atoi(t.Name())
-		if err != nil {
-			return nil
+	for _, id := range ids {
+		if cpu, _, ok := r.Read(id); ok {
+			times[id] = time.Duration(cpu)
 		}
-		b, err := os.ReadFile("/proc/self/task/" + t.Name() + "/schedstat")
-		if err != nil {
-			continue // it has ended
-		}
-		ran, _, _ := bytes.Cut(b, []byte{' '})
-		ns, err := strconv.ParseInt(string(ran), 10, 64)
-		if err != nil {
-			return nil
-		}
-		times[id] = time.Duration(ns)
 	}
 	return times
 }

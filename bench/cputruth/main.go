@@ -3,14 +3,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"math"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -18,6 +16,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/spanclock/spanclock/bench/internal/measure"
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
@@ -36,28 +35,22 @@ func main() {
 	neighbour := flag.Bool("neighbour", false, "be a busy neighbour")
 	flag.Parse()
 	if *neighbour {
-		beNeighbour()
+		measure.BeNeighbour()
 	}
-	var report bytes.Buffer
-	if err := compare(io.MultiWriter(os.Stdout, &report), *budget); err != nil {
+	err := measure.Report(*out, func(w io.Writer) error { return compare(w, *budget) })
+	if err != nil {
 		log.Fatal(err)
-	}
-	if *out != "" {
-		if err := os.WriteFile(*out, report.Bytes(), 0o644); err != nil {
-			log.Fatal(err)
-		}
 	}
 }
 
 func compare(w io.Writer, budget time.Duration) error {
-	fmt.Fprintf(w, "CPU time shown for spans against what they used, by the clock of their thread.\ndate     %s\n", time.Now().UTC().Format("2006-01-02 15:04 MST"))
-	fmt.Fprintf(w, "command  go run ./bench/cputruth -budget %v\nmachine  %d CPUs, %s/%s, kernel %s, %s\n\n", budget, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, kernel(), runtime.Version())
-	for _, p := range places {
-		leave, err := p.enter()
+	measure.Header(w, "CPU time shown for spans against what they used, by the clock of their thread.", "bench/cputruth")
+	for _, p := range []measure.Place{measure.AsItIs, measure.Beside, measure.OnOneCPU} {
+		leave, err := p.Enter()
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return fmt.Errorf("%s: %w", p.Name, err)
 		}
-		err = rows(w, p.name, budget)
+		err = rows(w, p.Name, budget)
 		leave()
 		if err != nil {
 			return err
@@ -124,7 +117,7 @@ func burnSpans(length time.Duration, spans int, as manner) (*result, error) {
 		return nil, err
 	}
 	defer store.Close()
-	process, threads := processCPU(), threadTimes()
+	process, threads := measure.ProcessCPU(), measure.ThreadTimes()
 	prof, err := profiler.Start(store, nil)
 	if err != nil {
 		return nil, err
@@ -132,7 +125,7 @@ func burnSpans(length time.Duration, spans int, as manner) (*result, error) {
 	defer prof.Stop()
 	tp := prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor())))
 	truth := burnAll(tp.Tracer("cputruth"), length, spans, as)
-	r := &result{process: inMS(processCPU() - process), unsampled: inMS(unsampledSince(threads))}
+	r := &result{process: inMS(measure.ProcessCPU() - process), unsampled: inMS(unsampledSince(threads))}
 	if err := prof.Stop(); err != nil {
 		return nil, err
 	}
@@ -173,11 +166,11 @@ func burnAll(tracer trace.Tracer, length time.Duration, spans int, as manner) ma
 // burn uses about d of CPU time and returns how much.
 func (m manner) burn(d time.Duration) (used time.Duration) {
 	if m.burst == 0 {
-		return burnCPU(d)
+		return measure.BurnCPU(d)
 	}
 	for used < d {
 		runtime.LockOSThread() // for the burst only
-		used += burnCPU(min(m.burst, d-used))
+		used += measure.BurnCPU(min(m.burst, d-used))
 		runtime.UnlockOSThread()
 		runtime.Gosched()
 	}

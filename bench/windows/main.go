@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"log"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/spanclock/spanclock/bench/internal/measure"
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -29,20 +28,14 @@ func main() {
 	each := flag.Duration("each", time.Minute, "length of a row")
 	out := flag.String("out", "", "write the table to this file too")
 	flag.Parse()
-	var report bytes.Buffer
-	if err := measure(io.MultiWriter(os.Stdout, &report), *each); err != nil {
+	err := measure.Report(*out, func(w io.Writer) error { return table(w, *each) })
+	if err != nil {
 		log.Fatal(err)
-	}
-	if *out != "" {
-		if err := os.WriteFile(*out, report.Bytes(), 0o644); err != nil {
-			log.Fatal(err)
-		}
 	}
 }
 
-func measure(w io.Writer, each time.Duration) error {
-	fmt.Fprintf(w, "What windows cost who looks: time not sampled between them, and time until CPU is seen.\ndate     %s\n", time.Now().UTC().Format("2006-01-02 15:04 MST"))
-	fmt.Fprintf(w, "command  go run ./bench/windows -each %v\nmachine  %d CPUs, %s/%s, %s\n\n", each, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+func table(w io.Writer, each time.Duration) error {
+	measure.Header(w, "What windows cost who looks: time not sampled between them, and time until CPU is seen.", "bench/windows")
 	fmt.Fprintln(w, "                busy goroutines  windows     lost   spans  median     max")
 	for _, watched := range []bool{false, true} {
 		for _, busy := range []int{1, runtime.GOMAXPROCS(0)} {

@@ -41,6 +41,23 @@ func (a *Analysis) placeExact() {
 // those at which that was written into the execution trace, on a busy machine.
 const logged = 200 * time.Microsecond
 
+// held is how long the kernel may have held up a running goroutine between these
+// moments. A span that began before the trace, and ran when that began, is taken
+// for one of those if that is no longer ago.
+const held = 20 * time.Millisecond
+
+// heldUp is the time from n's start to that of its first segment.
+func heldUp(n *Node, until time.Duration) (out []Stretch) {
+	for _, s := range n.SelfSegments {
+		part := Segment{s.From, min(s.To, until)}
+		if part.From >= part.To {
+			break
+		}
+		out = append(out, Stretch{Segment: part, State: StateCPU, Stolen: part.To - part.From, Wait: -1})
+	}
+	return out
+}
+
 // timeline places the segments of e, which begins at start.
 func timeline(n *Node, e *spanstore.Exact, start time.Duration) (out []Stretch) {
 	self := n.SelfSegments
@@ -48,6 +65,8 @@ func timeline(n *Node, e *spanstore.Exact, start time.Duration) (out []Stretch) 
 		from, to := start+s.From, start+s.To
 		if i == 0 && from > n.Start && from-n.Start < logged {
 			from = n.Start
+		} else if i == 0 && from > n.Start && from-n.Start < held && s.State == string(StateCPU) {
+			out = append(out, heldUp(n, from)...)
 		}
 		if i == len(e.Segments)-1 && to < n.End && n.End-to < logged {
 			to = n.End

@@ -1,4 +1,4 @@
-// Package measure holds what the storage benchmarks have in common: the meters,
+// Package measure holds what the benchmarks have in common: the meters,
 // the work that every store is given, and spanclock's store as one of those
 // that do it.
 package measure
@@ -29,7 +29,7 @@ type Cost struct {
 func Spent() Cost {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	c := Cost{CPU: processCPU(), Mallocs: m.Mallocs}
+	c := Cost{CPU: ProcessCPU(), Mallocs: m.Mallocs}
 	c.Written, c.Dirtied = processWritten()
 	return c
 }

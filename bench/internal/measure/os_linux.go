@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-func processCPU() time.Duration {
+// ProcessCPU returns the CPU time, user and system, of all threads.
+func ProcessCPU() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		return 0
@@ -60,9 +63,53 @@ func Disk(dir string) string {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return "unknown disk"
 	}
+	return strings.TrimSuffix(kind[int64(st.Type)]+", "+kernel(), ", ")
+}
+
+// kernel names the kernel and ends with ", "; empty when it is not known.
+func kernel() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return kind[int64(st.Type)]
+		return ""
 	}
-	return kind[int64(st.Type)] + ", kernel " + unix.ByteSliceToString(u.Release[:])
+	return "kernel " + unix.ByteSliceToString(u.Release[:]) + ", "
+}
+
+// ThreadTimes returns the CPU time of each thread of the process, by its id.
+func ThreadTimes() map[string]time.Duration {
+	times := map[string]time.Duration{}
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, t := range tasks {
+		b, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/schedstat")
+		ran, _, _ := bytes.Cut(b, []byte{' '})
+		if ns, err := strconv.ParseInt(string(ran), 10, 64); err == nil {
+			times[t.Name()] = time.Duration(ns)
+		}
+	}
+	return times
+}
+
+// ThreadCPU returns the CPU time of the calling thread, to which the goroutine
+// must be locked.
+func ThreadCPU() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
+
+// BurnCPU uses about d of CPU time on this thread and returns how much.
+func BurnCPU(d time.Duration) time.Duration {
+	begin := ThreadCPU()
+	x := uint64(1)
+	for {
+		for range 2_000 { // some 3 µs
+			x = x*6364136223846793005 + 1442695040888963407
+		}
+		if used := ThreadCPU() - begin; used >= d {
+			runtime.KeepAlive(x)
+			return used
+		}
+	}
 }

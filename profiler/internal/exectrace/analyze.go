@@ -55,7 +55,7 @@ func Analyze(r io.Reader, want func(oteltrace.TraceID) bool, emit func(*Span) er
 	}
 	a := &analysis{
 		want: want, emit: emit, goroutines: map[trace.GoID]*goroutine{}, threads: map[trace.ThreadID]*thread{},
-		spans: map[oteltrace.SpanID]*span{}, first: -1,
+		spans: map[oteltrace.SpanID]*span{}, tasks: map[trace.TaskID]*span{}, first: -1,
 	}
 	for {
 		ev, err := in.ReadEvent()
@@ -88,13 +88,15 @@ type analysis struct {
 	goroutines map[trace.GoID]*goroutine
 	threads    map[trace.ThreadID]*thread
 	spans      map[oteltrace.SpanID]*span // that have not ended
+	tasks      map[trace.TaskID]*span     // of those of them that have one
 	ended      []*span                    // that wait for the threads' clocks, by end
 	stacks     stacks
 	clock      clock
 
 	first, now   int64
-	stopped      int   // stops of the world that are under way
-	readingBegan int64 // 0 when none is under way
+	stopped      int             // stops of the world that are under way
+	readingBegan int64           // 0 when none is under way
+	read         [settling]int64 // when the clocks were read last, the oldest first
 	events       int
 	emitted      int
 	unknown      int
@@ -123,6 +125,10 @@ func (a *analysis) event(ev *trace.Event) error {
 		a.transition(ev)
 	case trace.EventLog:
 		return a.log(ev)
+	case trace.EventTaskBegin:
+		a.taskBegins(ev)
+	case trace.EventTaskEnd:
+		a.taskEnds(ev)
 	case trace.EventRangeBegin, trace.EventRangeActive:
 		a.rangeChange(ev, +1)
 	case trace.EventRangeEnd:
@@ -244,7 +250,7 @@ func (a *analysis) rangeChange(ev *trace.Event, by int) {
 func (a *analysis) thread(id trace.ThreadID) *thread {
 	t := a.threads[id]
 	if t == nil {
-		t = &thread{since: -1}
+		t = &thread{since: -1, seen: a.now}
 		a.threads[id] = t
 	}
 	return t
@@ -258,9 +264,13 @@ func (a *analysis) log(ev *trace.Event) error {
 			return nil
 		}
 		g := a.goroutine(ev.Goroutine())
-		if what == '+' {
+		switch {
+		case what != spanEnd:
 			a.begin(g, of, id)
-		} else {
+			if s := a.spans[id]; what == spanStartTask && s.main == g {
+				g.begun = s
+			}
+		case id != g.ended: // and not with its task already
 			a.end(g, of, id)
 		}
 	case categoryClock:
@@ -280,6 +290,25 @@ func (a *analysis) begin(g *goroutine, of oteltrace.TraceID, id oteltrace.SpanID
 	a.change(g, func() { g.spans = append(g.spans, s) })
 }
 
+// taskBegins notes the task of a span that has just begun on the goroutine.
+func (a *analysis) taskBegins(ev *trace.Event) {
+	g := a.goroutine(ev.Goroutine())
+	if s := g.begun; s != nil {
+		s.task = ev.Task().ID
+		a.tasks[s.task] = s
+		g.begun = nil
+	}
+}
+
+// taskEnds ends a span with its task. Its end may be logged after that, too.
+func (a *analysis) taskEnds(ev *trace.Event) {
+	if s := a.tasks[ev.Task().ID]; s != nil {
+		g := a.goroutine(ev.Goroutine())
+		a.end(g, s.trace, s.id)
+		g.ended = s.id
+	}
+}
+
 func (a *analysis) wants(of oteltrace.TraceID) bool { return a.want == nil || a.want(of) }
 
 // end ends a span, whichever goroutine says so.
@@ -290,6 +319,9 @@ func (a *analysis) end(g *goroutine, of oteltrace.TraceID, id oteltrace.SpanID) 
 		return
 	}
 	delete(a.spans, id)
+	if s.task != 0 {
+		delete(a.tasks, s.task)
+	}
 	for _, h := range s.helpers {
 		a.change(h, func() {}) // what it ran until now counts
 	}
@@ -329,6 +361,10 @@ func (a *analysis) newSpan(g *goroutine, clipped bool) *span {
 	return &span{start: a.now, since: a.now, wait: -1, main: g, clipped: clipped}
 }
 
+// settling is how many readings after a time the shares of it are final in any case:
+// two, when each has all threads, and as many again for one that was opened late.
+const settling = 5
+
 // readClocks follows the readings of the threads' clocks.
 func (a *analysis) readClocks(message string) error {
 	rs := parseClocks(message)
@@ -343,12 +379,13 @@ func (a *analysis) readClocks(message string) error {
 		return nil // it began before the trace
 	}
 	for _, r := range rs {
-		if t := a.threads[trace.ThreadID(r.thread)]; t != nil {
-			t.read(a.readingBegan, a.now, r.cpu)
-		}
+		// Also of those that have not run a goroutine yet: from where they start counts.
+		a.thread(trace.ThreadID(r.thread)).read(a.readingBegan, a.now, r.cpu)
 	}
 	a.readings++
 	a.readingBegan = 0
+	copy(a.read[:], a.read[1:])
+	a.read[settling-1] = a.now
 	return a.handOut(false)
 }
 
@@ -359,8 +396,8 @@ func (a *analysis) handOut(all bool) error {
 	}
 	until := a.now
 	for _, t := range a.threads {
-		if at, known := t.settledUntil(); known && !all {
-			until = min(until, max(at, a.now-int64(10*ReadEvery))) // a thread's end must not hold up all
+		if !all {
+			until = min(until, max(t.settledUntil(), a.read[0])) // a thread's end must not hold up all
 		}
 	}
 	n := 0

@@ -1,25 +1,25 @@
 package exectrace
 
 import (
-	"bytes"
-	"os"
-	"strconv"
+	"slices"
 	"sync"
+	"time"
+
+	"github.com/spanclock/spanclock/profiler/internal/schedstat"
 )
 
 // ThreadClock reads the CPU time of the process's threads. It is for one
 // goroutine. The zero value is ready; Close gives its files back.
 type ThreadClock struct {
-	files map[int64]*os.File // of threads that were seen, kept open: reading one takes 1 µs
-	buf   [64]byte
-	round int
+	files *schedstat.Threads // of threads that were seen
+	ids   []int
+	next  time.Time // when the list of threads is read again
 }
 
-// rescan is how many readings pass before the list of threads is read again.
-// maxThreads bounds the files: of more threads the clocks are not read, and what
-// they run counts as CPU time.
+// rescan is how long threads that are new may go unread. maxThreads bounds the files:
+// of more threads the clocks are not read, and what they run counts as CPU time.
 const (
-	rescan     = 8
+	rescan     = 8 * ReadEvery
 	maxThreads = 64
 )
 
@@ -37,54 +37,37 @@ func (c *ThreadClock) Log() {
 }
 
 func (c *ThreadClock) read() (rs []reading) {
-	if c.round%rescan == 0 {
+	if now := time.Now(); !now.Before(c.next) {
+		c.next = now.Add(rescan - ReadEvery/2) // due a little before a reading, not after
 		c.scan()
 	}
-	c.round++
-	for tid, f := range c.files {
-		n, err := f.ReadAt(c.buf[:], 0)
-		if n == 0 || err != nil && n == len(c.buf) {
-			f.Close()
-			delete(c.files, tid) // the thread has ended
-			continue
-		}
-		field, _, _ := bytes.Cut(c.buf[:n], []byte(" "))
-		if cpu, err := strconv.ParseInt(string(field), 10, 64); err == nil {
-			rs = append(rs, reading{tid, cpu})
+	for _, id := range c.ids {
+		if cpu, _, ok := c.files.Read(id); ok {
+			rs = append(rs, reading{int64(id), cpu})
 		}
 	}
 	return rs
 }
 
-// scan opens the clocks of threads that are new.
+// scan looks for threads that are new.
 func (c *ThreadClock) scan() {
-	d, err := os.Open("/proc/self/task")
-	if err != nil {
-		return
-	}
-	defer d.Close()
-	names, _ := d.Readdirnames(-1)
 	if c.files == nil {
-		c.files = map[int64]*os.File{}
+		c.files = schedstat.New(schedstat.Self, maxThreads)
 	}
-	for _, name := range names {
-		tid, err := strconv.ParseInt(name, 10, 64)
-		if err != nil || c.files[tid] != nil {
-			continue
-		}
-		if len(c.files) == maxThreads {
-			return
-		}
-		if f, err := os.Open("/proc/self/task/" + name + "/schedstat"); err == nil {
-			c.files[tid] = f
+	now := c.files.List()
+	slices.Sort(now)
+	for _, id := range c.ids {
+		if _, there := slices.BinarySearch(now, id); !there {
+			c.files.Forget(id)
 		}
 	}
+	c.ids = now[:min(len(now), maxThreads)]
 }
 
 // Close closes the files. Log opens them again.
 func (c *ThreadClock) Close() {
-	for _, f := range c.files {
-		f.Close()
+	if c.files != nil {
+		c.files.Close()
 	}
-	c.files, c.round = nil, 0
+	c.next = time.Time{}
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
@@ -57,7 +58,7 @@ func id(n int) oteltrace.SpanID { return oteltrace.SpanID{byte(n >> 8), byte(n),
 // spanOf runs f as a span.
 func spanOf(n int, f func()) {
 	LogStart(tid, id(n))
-	defer LogEnd(tid, id(n))
+	defer LogEnd(tid, id(n), time.Second)
 	f()
 }
 
@@ -284,19 +285,19 @@ func TestEnds(t *testing.T) {
 	got, c := analyze(t, take(t, func() {
 		LogStart(tid, id(1))
 		LogStart(tid, id(2))
-		LogEnd(tid, id(1)) // the parent first
+		LogEnd(tid, id(1), time.Second) // the parent first
 		time.Sleep(5 * time.Millisecond)
-		LogEnd(tid, id(2))
+		LogEnd(tid, id(2), time.Second)
 		LogStart(tid, id(3))
 		LogStart(tid, id(3))
 		done := make(chan struct{})
-		go func() { LogEnd(tid, id(3)); close(done) }()
+		go func() { LogEnd(tid, id(3), time.Second); close(done) }()
 		<-done
 		gone := make(chan struct{})
 		go func() { LogStart(tid, id(4)); close(gone) }()
 		<-gone
 		time.Sleep(5 * time.Millisecond)
-		LogEnd(tid, id(4))
+		LogEnd(tid, id(4), time.Second)
 		LogStart(tid, id(5))
 	}))
 	for n := 1; n <= 5; n++ {
@@ -322,7 +323,7 @@ func TestBeforeTheTrace(t *testing.T) {
 		close(begun)
 		<-taking
 		time.Sleep(20 * time.Millisecond)
-		LogEnd(tid, id(7)) // began before
+		LogEnd(tid, id(7), time.Second) // began before
 	}()
 	<-begun
 	time.Sleep(time.Millisecond)
@@ -364,7 +365,7 @@ func TestWaitingSinceBefore(t *testing.T) {
 	for i, x := range waits {
 		ended.Go(func() {
 			x.wait()
-			LogEnd(tid, id(20+i))
+			LogEnd(tid, id(20+i), time.Second)
 		})
 	}
 	time.Sleep(100 * time.Millisecond)
@@ -443,4 +444,122 @@ func blockingPipe() (r, w *os.File, err error) {
 	}
 	r.Fd() // out of the poller
 	return r, w, nil
+}
+
+// TestTasksEndSpans: short spans of the SDK end with their tasks, which cost an
+// event less, long ones as well and once.
+func TestTasksEndSpans(t *testing.T) {
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(logger{}))
+	tracer := tp.Tracer("")
+	var short, long, elsewhere, open oteltrace.Span
+	b := take(t, func() {
+		Learn()
+		if !tasked.Load() {
+			t.Error("this SDK starts tasks; got that it does not")
+		}
+		defer tasked.Store(false)
+		ctx, root := tracer.Start(context.Background(), "root")
+		defer root.End()
+		_, short = tracer.Start(ctx, "short")
+		short.End()
+		_, own := trace.NewTask(ctx, "the program's own")
+		_, long = tracer.Start(ctx, "long")
+		time.Sleep(3 * time.Millisecond)
+		long.End()
+		own.End()
+		_, elsewhere = tracer.Start(ctx, "elsewhere")
+		done := make(chan struct{})
+		go func() { elsewhere.End(); close(done) }()
+		<-done
+		_, open = tracer.Start(ctx, "open")
+	})
+	got, c := analyze(t, b)
+	for _, span := range []oteltrace.Span{short, long, elsewhere, open} {
+		s := got[span.SpanContext().SpanID()]
+		if s == nil || s.Open != (span == open) || s.Clipped {
+			t.Errorf("%v: got %+v; want it whole", span, s)
+		}
+	}
+	if c.Spans != 5 || c.Unknown != 0 {
+		t.Errorf("got %d spans and %d of which only the end was seen; want 5 and none", c.Spans, c.Unknown)
+	}
+	if s := got[long.SpanContext().SpanID()]; s != nil && in(s, Sleep) < 2*time.Millisecond {
+		t.Errorf("the long one: got %+v; want it asleep", s)
+	}
+	if n := bytes.Count(b, []byte("-"+string(idBytes(short)))); n != 0 {
+		t.Error("the end of the short span was logged; its task says it")
+	}
+}
+
+func idBytes(s oteltrace.Span) []byte {
+	t, id := s.SpanContext().TraceID(), s.SpanContext().SpanID()
+	return append(t[:], id[:]...)
+}
+
+// logger logs spans as the profiler does.
+type logger struct{}
+
+func (logger) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+	LogStart(s.SpanContext().TraceID(), s.SpanContext().SpanID())
+}
+
+func (logger) OnEnd(s sdktrace.ReadOnlySpan) {
+	lasted := time.Duration(0) // however busy the machine is
+	if s.Name() == "long" {
+		lasted = longSpan
+	}
+	LogEnd(s.SpanContext().TraceID(), s.SpanContext().SpanID(), lasted)
+}
+
+func (logger) Shutdown(context.Context) error   { return nil }
+func (logger) ForceFlush(context.Context) error { return nil }
+
+// busyTrace is what requests of five spans write, with a channel and a sleep in each.
+func busyTrace(b testing.TB, requests int) []byte {
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(logger{})).Tracer("")
+	return take(b, func() {
+		Learn()
+		defer tasked.Store(false)
+		jobs := make(chan chan int)
+		defer close(jobs)
+		go func() {
+			for answer := range jobs {
+				answer <- 1
+			}
+		}()
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range requests / 8 {
+					ctx, root := tracer.Start(context.Background(), "root")
+					for range 4 {
+						_, child := tracer.Start(ctx, "child")
+						answer := make(chan int)
+						jobs <- answer
+						<-answer
+						child.End()
+					}
+					root.End()
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// BenchmarkAnalyze reads what a busy service writes; one trace in a hundred is wanted.
+func BenchmarkAnalyze(b *testing.B) {
+	in := busyTrace(b, 12_000)
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	events := 0
+	for b.Loop() {
+		c, err := Analyze(bytes.NewReader(in), func(t oteltrace.TraceID) bool { return t[15]%100 == 0 }, func(*Span) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+		events = c.Events
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(events), "ns/event")
+	b.ReportMetric(float64(len(in))/float64(events), "B/event")
 }

@@ -1,6 +1,9 @@
 package exectrace
 
-import "golang.org/x/exp/trace"
+import (
+	oteltrace "go.opentelemetry.io/otel/trace"
+	"golang.org/x/exp/trace"
+)
 
 // goroutine is what is known of one goroutine now.
 type goroutine struct {
@@ -14,7 +17,10 @@ type goroutine struct {
 	base   *span   // in which it was started
 	before *span   // a span without an id, in case that one ends here which began before the trace
 	helped *span   // that it helped last
-	marks  int     // mark assists that it is in
+	begun  *span   // that began on it last, until its task does
+
+	ended oteltrace.SpanID // by its task, last
+	marks int              // mark assists that it is in
 }
 
 // current is the span that the goroutine works for.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	oteltrace "go.opentelemetry.io/otel/trace"
+	"golang.org/x/exp/trace"
 
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -76,6 +77,7 @@ const (
 type span struct {
 	trace          oteltrace.TraceID
 	id             oteltrace.SpanID
+	task           trace.TaskID // 0 for none
 	start, end     int64
 	clipped, ended bool
 	unwanted       bool // nobody asks what it did
@@ -104,10 +106,11 @@ type segment struct {
 	thread   *thread
 }
 
-// run is a stretch for which one of the span's goroutines ran on a thread.
+// run is how long one of the span's goroutines ran on a thread in a stretch of time: all of
+// it, or parts that the thread's clock cannot tell apart.
 type run struct {
-	thread   *thread
-	from, to int64
+	thread        *thread
+	from, to, ran int64
 }
 
 type waitKey struct {
@@ -231,21 +234,25 @@ func (s *span) ran(th *thread, from, to int64) {
 		s.scaled = s.scaled.plus(onCPU{d, 0, d})
 		return
 	}
-	if n := len(s.runs); n > 0 && s.runs[n-1].thread == th && s.runs[n-1].to == from {
-		s.runs[n-1].to = to
-		return
+	if n := len(s.runs); n > 0 {
+		last := &s.runs[n-1]
+		if last.thread == th && (last.to == from || last.from >= th.readAt()) {
+			last.to = to
+			last.ran += to - from
+			return
+		}
 	}
 	if len(s.runs) == maxRuns {
 		s.scale()
 	}
-	s.runs = append(s.runs, run{th, from, to})
+	s.runs = append(s.runs, run{th, from, to, to - from})
 }
 
 // scale turns what ran into CPU time, by the threads' shares as far as they are
 // known.
 func (s *span) scale() {
 	for _, r := range s.runs {
-		s.scaled = s.scaled.plus(r.thread.onCPU(r.from, r.to))
+		s.scaled = s.scaled.plus(r.thread.onCPU(r.from, r.to, r.ran))
 	}
 	s.runs = s.runs[:0]
 }
@@ -262,7 +269,7 @@ func (s *span) result(c *clock, st *stacks) *Span {
 	for i, g := range s.segments {
 		out.Segments[i] = Segment{From: time.Duration(g.from - s.start), To: time.Duration(g.to - s.start), State: g.state, Wait: int(g.wait)}
 		if g.thread != nil {
-			out.Segments[i].Stolen = max(0, time.Duration(g.to-g.from)-g.thread.onCPU(g.from, g.to).value)
+			out.Segments[i].Stolen = max(0, time.Duration(g.to-g.from)-g.thread.onCPU(g.from, g.to, g.to-g.from).value)
 		}
 	}
 	s.sortWaits(out, st)

@@ -8,6 +8,7 @@ import (
 // thread is what is known of one thread: how long it ran goroutines, from the
 // trace, beside its own clock. Times are the trace's, in nanoseconds.
 type thread struct {
+	seen  int64 // when it ran a goroutine for the first time
 	since int64 // when the goroutine that it runs now began; -1 while it runs none
 	ran   int64 // nanoseconds in goroutines, up to since
 
@@ -55,6 +56,9 @@ func (t *thread) read(before, now, cpu int64) {
 		// Another thread has taken over the number of one that ended.
 		t.settle(true)
 		t.readings = t.readings[:0]
+	} else if n == 0 && len(t.shares) == 0 && p.cpu < p.ran {
+		// It is new: it has had all of its CPU time since it was seen.
+		t.readings = append(t.readings, clockPoint{at: t.seen})
 	}
 	t.readings = append(t.readings, p)
 	t.settle(false)
@@ -78,25 +82,41 @@ func (t *thread) settle(end bool) {
 			}
 			cpu = b.cpu - a.cpu
 		}
-		t.shares = append(t.shares, share{b.at, ran, min(ran, max(0, cpu))})
+		cpu = min(ran, max(0, cpu))
+		if len(t.shares) == 0 && a.ran > 0 && ran > 0 {
+			// Before the first reading it was as after it, as far as anybody knows.
+			t.shares = append(t.shares, share{a.at, a.ran, int64(float64(a.ran) * float64(cpu) / float64(ran))})
+		}
+		t.shares = append(t.shares, share{b.at, ran, cpu})
 		t.readings = slices.Delete(t.readings, 0, 1)
 	}
 }
 
-// settledUntil is the time up to which shares are final; the greatest when
-// nobody reads this thread's clock.
-func (t *thread) settledUntil() (at int64, known bool) {
+// settledUntil is the time up to which shares are final.
+func (t *thread) settledUntil() int64 {
 	if n := len(t.shares); n > 0 {
-		return t.shares[n-1].until, true
+		return t.shares[n-1].until
 	}
-	return 0, len(t.readings) > 0
+	return t.seen
 }
 
-// onCPU returns how much of [from, to), when the thread ran a goroutine, it was
-// on CPU: its share of the interval between two readings. At least it is what
+// readAt is when the clock was read last.
+func (t *thread) readAt() int64 {
+	if n := len(t.readings); n > 0 {
+		return t.readings[n-1].at
+	}
+	return 0
+}
+
+// onCPU returns how much of [from, to), in which the thread ran a goroutine for ran, it
+// was on CPU: its share of the interval between two readings. At least it is what
 // the rest of the interval cannot have had, at most all. Time that no reading
 // covers counts whole.
-func (t *thread) onCPU(from, to int64) (sum onCPU) {
+func (t *thread) onCPU(from, to, ran int64) (sum onCPU) {
+	part := 1.0
+	if ran < to-from {
+		part = float64(ran) / float64(to-from)
+	}
 	i, _ := slices.BinarySearchFunc(t.shares, from, func(s share, at int64) int {
 		if s.until <= at {
 			return -1
@@ -106,18 +126,22 @@ func (t *thread) onCPU(from, to int64) (sum onCPU) {
 	for ; i < len(t.shares) && from < to; i++ {
 		s := t.shares[i]
 		until := min(to, s.until)
-		d := until - from
-		part := onCPU{high: time.Duration(min(d, s.cpu)), low: time.Duration(min(d, max(0, s.cpu-max(0, s.ran-d))))}
-		if s.ran > 0 {
-			part.value = time.Duration(float64(d) * float64(s.cpu) / float64(s.ran))
-		}
-		part.value = max(part.low, min(part.value, part.high))
-		sum, from = sum.plus(part), until
+		sum, from = sum.plus(s.of(int64(part*float64(until-from)))), until
 	}
-	if rest := time.Duration(to - from); rest > 0 {
+	if rest := time.Duration(part * float64(to-from)); rest > 0 {
 		sum = sum.plus(onCPU{value: rest, high: rest})
 	}
 	return sum
+}
+
+// of is the CPU time of a part of the time that the thread ran.
+func (s share) of(d int64) onCPU {
+	c := onCPU{high: time.Duration(min(d, s.cpu)), low: time.Duration(min(d, max(0, s.cpu-max(0, s.ran-d))))}
+	if s.ran > 0 {
+		c.value = time.Duration(float64(d) * float64(s.cpu) / float64(s.ran))
+	}
+	c.value = max(c.low, min(c.value, c.high))
+	return c
 }
 
 // forget drops shares that nobody will ask for any more.
