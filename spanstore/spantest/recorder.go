@@ -329,17 +329,27 @@ func (r *Recorder) await(q spanstore.Query, text string) (*spanstore.Trace, erro
 // last.
 func (r *Recorder) newest(q spanstore.Query) (*spanstore.Trace, error) {
 	ctx := context.Background()
-	page, err := r.store.Traces(ctx, q)
-	if err != nil || len(page.Traces) == 0 {
-		return nil, err
-	}
-	best := page.Traces[0]
-	if q.Order == spanstore.NewestFirst {
-		for _, s := range page.Traces[1:] {
-			if s.Start.Equal(best.Start) && r.flight.order(s.TraceID) > r.flight.order(best.TraceID) {
+	var best *spanstore.Summary
+	for more := true; more; {
+		page, err := r.store.Traces(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		q.Cursor = page.Cursor
+		more = q.Order == spanstore.NewestFirst && page.Cursor != ""
+		for i := range page.Traces {
+			switch s := &page.Traces[i]; {
+			case best == nil:
+				best = s
+			case q.Order != spanstore.NewestFirst || !s.Start.Equal(best.Start):
+				more = false
+			case r.flight.order(s.TraceID) > r.flight.order(best.TraceID):
 				best = s
 			}
 		}
+	}
+	if best == nil {
+		return nil, nil
 	}
 	return r.store.Trace(ctx, best.TraceID)
 }

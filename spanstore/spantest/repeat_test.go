@@ -123,6 +123,14 @@ func TestEachRun(t *testing.T) {
 	})
 }
 
+// TestRepeatInOneInstant has more runs at one instant of fake time than the store lists at
+// once.
+func TestRepeatInOneInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs(t, make([]time.Duration, 250)...).Each(Root().Duration().Is(0))
+	})
+}
+
 func TestRepeatWithoutNewTraces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tb := said(t, func(tb testing.TB) {
