@@ -66,6 +66,8 @@ func TestClaims(t *testing.T) {
 		{selects.Overlaps(Root()), ""},
 		{Span("redis.GET").Overlaps(Span("render")), "redis.GET: ends 50 ms before render begins; want redis.GET at the same time as render"},
 		{Span("render").Overlaps(Span("redis.GET")), "render: begins 50 ms after redis.GET has ended"},
+		{Span("render").Before(Prefix("ren")), `"render" and "ren…" select the same one span; want two`},
+		{Span("render").Overlaps(Span("render")).Not(), "select the same one span"},
 		{Span("redis.GET").Before(Span("DELETE")), `no span is selected by "DELETE"`},
 
 		{Span("render").OnCriticalPath(), ""},
