@@ -148,6 +148,20 @@ func TestFailureNamesSpanAndExcess(t *testing.T) {
 	})
 }
 
+// TestFailureMarksTogether: of what is claimed of several spans as one each is marked.
+func TestFailureMarksTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		selects := Prefix("SELECT")
+		for _, c := range []Claim{
+			selects.Count().AtMost(2), selects.Share().Under(0.1), selects.Together().Under(ms), Ratio(selects.Duration(), Root().Duration()).Under(0.1),
+		} {
+			tb := &recordingTB{TB: t}
+			Of(tb, record(t, checkout).Trace).Expect(c)
+			contains(t, tb.said(), ">   SELECT orders", "<- 1 of 3", ">   SELECT items", "<- 2 of 3", ">   SELECT items", "<- 3 of 3")
+		}
+	})
+}
+
 func ExampleClaim() {
 	quick := Root().Duration().Under(50 * ms)
 	few := Prefix("SELECT").Count().AtMost(3)

@@ -207,9 +207,7 @@ func (d Distribution[T]) refuted(values []run[T], off int, p, chance float64, l 
 	excessOf, _ := l.off(at.value)
 	f := &Failure{Text: fmt.Sprintf("%s of %s: got %s %s, with a confidence of %v (order statistic %d of %d; %d of %d runs are off); want %s (%s)",
 		d.name(), d.m.text, word, show(at.value.v), d.confidence, rank, n, off, n, l.want, excess(excessOf))}
-	if at.value.node >= 0 {
-		f.Marks = []Mark{{at.value.node, fmt.Sprintf("%s, %s", at.value, excess(excessOf))}}
-	}
+	f.Marks = at.value.marks(excess(excessOf))
 	return f, at.trace
 }
 
