@@ -57,6 +57,17 @@ func TestGoldenWithLineEndsOfWindows(t *testing.T) {
 	}
 }
 
+// TestOutlineIsSafe: a name has one line, and moves no cursor.
+func TestOutlineIsSafe(t *testing.T) {
+	tr := record(t, step{name: "a\n\tb\x1b[31mé\u202e"})
+	if got, want := tr.Outline(), `a\n\tb\x1b[31mé\u202e`+"\n"; got != want {
+		t.Errorf("got outline %q; want %q", got, want)
+	}
+	tb := &recordingTB{TB: t}
+	Of(tb, record(t, step{name: "root", fails: "no:\n\twhy"}).Trace).Expect(Root().Succeeds())
+	contains(t, tb.said(), "    > root failed", `<- failed: no:\n\twhy`+"\n")
+}
+
 // TestOutlineOfParallel has siblings that run side by side: their order is chance,
 // and not in the outline.
 func TestOutlineOfParallel(t *testing.T) {
