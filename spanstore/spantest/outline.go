@@ -142,6 +142,9 @@ func (t *Trace) inOrder(nodes []int) (groups [][]int) {
 	return groups
 }
 
+// times stands before the number of spans that look the same.
+const times = " ×"
+
 // counted joins texts, where the same follows itself as one with its number.
 func counted(texts []string) string {
 	var b strings.Builder
@@ -152,7 +155,7 @@ func counted(texts []string) string {
 		}
 		head, below, _ := strings.Cut(texts[i], "\n")
 		if n > 1 {
-			head += fmt.Sprintf(" ×%d", n)
+			head += times + strconv.Itoa(n)
 		}
 		b.WriteString(head + "\n" + below)
 		i += n

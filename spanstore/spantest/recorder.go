@@ -236,7 +236,7 @@ func (r *Recorder) Lookup(query string) (*Trace, error) {
 }
 
 func (r *Recorder) trace(tr *spanstore.Trace) *Trace {
-	t := &Trace{Analysis: stall.Analyze(tr), tb: r.tb}
+	t := &Trace{Analysis: stall.Analyze(tr), tb: r.tb, fake: r.fake}
 	switch {
 	case r.prof == nil || r.fake:
 		t.noCPU = r.why
