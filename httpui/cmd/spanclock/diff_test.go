@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/spanclock/spanclock/spanstore"
 )
 
@@ -101,6 +103,47 @@ func TestDiff(t *testing.T) {
 	}
 	if same := must(t, "diff", before, before); !strings.Contains(same, "0 of 4 are significant") {
 		t.Errorf("got %s; want nothing of a store beside itself", same)
+	}
+}
+
+// TestDiffOfSpansWithOneFate: the spans of a request are all slow or all fast, by
+// chance, and both sides are the same; that 30 spans say it makes it no more significant.
+func TestDiffOfSpansWithOneFate(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	requests := func() *side {
+		s := &side{operations: map[operation]*[metrics]sample{}}
+		for i := range 20 {
+			start, takes := epoch, 5*time.Millisecond+time.Duration(r.IntN(10_000_000))
+			span := func(n int, name string, takes time.Duration) spanstore.Span {
+				return spanstore.Span{
+					SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID(i + 1), SpanID: trace.SpanID{7: byte(n + 1)}}),
+					Name:        name, Start: start, End: start.Add(takes),
+				}
+			}
+			tr := &spanstore.Trace{ID: traceID(i + 1), Spans: []spanstore.Span{span(0, "root", time.Second)}}
+			for k := range 30 {
+				c := span(k+1, "SELECT", takes+time.Duration(r.IntN(1_000_000)))
+				c.Parent = tr.Spans[0].SpanContext
+				tr.Spans = append(tr.Spans, c)
+			}
+			s.add(tr, r)
+		}
+		return s
+	}
+	const tries = 100
+	wrong := 0
+	for range tries {
+		for _, c := range compare(requests(), requests(), 0.05) {
+			if c.Significant {
+				wrong++
+			}
+			if c.NA != 20 || c.NB != 20 {
+				t.Fatalf("got n=%d+%d of %s; want the 20 traces of each side", c.NA, c.NB, c.Name)
+			}
+		}
+	}
+	if wrong > tries/10 {
+		t.Errorf("got %d of %d comparisons of the same as significant; want about %d", wrong, tries, tries/20)
 	}
 }
 
