@@ -195,6 +195,9 @@ func report(before, after *side, changes []change, o diffOptions) string {
 	b.WriteByte('\n')
 	alone(&b, "A", before, after)
 	alone(&b, "B", after, before)
+	if before.left+after.left > 0 {
+		fmt.Fprintf(&b, "only the first %d operations of each side are compared: narrow them with -query\n", maxOperations)
+	}
 	significant := 0
 	for _, c := range changes {
 		if c.Significant {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,21 @@ func TestDiffOfSpansWithOneFate(t *testing.T) {
 	}
 	if wrong > tries/10 {
 		t.Errorf("got %d of %d comparisons of the same as significant; want about %d", wrong, tries, tries/20)
+	}
+}
+
+// TestDiffOfManyOperations says that some were left out.
+func TestDiffOfManyOperations(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	s := &side{operations: map[operation]*[metrics]sample{}}
+	for n := range maxOperations + 1 {
+		if got := report(s, s, nil, diffOptions{}); strings.Contains(got, "are compared") {
+			t.Fatalf("got %s with %d operations", got, n)
+		}
+		s.add(&spanstore.Trace{Spans: []spanstore.Span{{Name: strconv.Itoa(n), Start: epoch, End: epoch.Add(1)}}}, r)
+	}
+	if got := report(s, s, nil, diffOptions{}); !strings.Contains(got, "only the first 2000 operations of each side are compared") {
+		t.Errorf("got %s; want that one is left out", got)
 	}
 }
 
