@@ -138,7 +138,7 @@ func (n *Node) kindOf(s Stretch) (kind, where string) {
 	case StateNet:
 		return PeerWait, where
 	case StateChan, StateSelect:
-		if client { // its connection is read by a goroutine of its own
+		if client || s.Wait >= 0 && asksPeer(n.Usage.Exact.Waits[s.Wait].Stack) { // its connection is read by a goroutine of its own
 			return PeerWait, where
 		}
 		return ChannelWait, where

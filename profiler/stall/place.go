@@ -42,9 +42,20 @@ func standard(function string) bool {
 // pooled reports whether a stack waits for a connection of a pool: those of the
 // standard library and of the usual drivers.
 func pooled(frames []spanstore.Frame) bool {
+	return calls(frames, "database/sql.(*DB).conn", "/internal/pool.(*ConnPool).", "/puddle/", "pgxpool.(*Pool).Acquire", "net/http.(*Transport).getConn")
+}
+
+// asksPeer reports whether a stack waits for an answer from the network that another
+// goroutine reads: the usual clients do.
+func asksPeer(frames []spanstore.Frame) bool {
+	return calls(frames, "net/http.(*persistConn).roundTrip", "net/http.(*http2ClientConn).", "net/http.(*http2clientStream).", "golang.org/x/net/http2.(*ClientConn).", "google.golang.org/grpc/internal/transport.")
+}
+
+// calls reports whether the name of a function of the stack has one of parts in it.
+func calls(frames []spanstore.Frame, parts ...string) bool {
 	for _, f := range frames {
-		for _, name := range []string{"database/sql.(*DB).conn", "/internal/pool.(*ConnPool).", "/puddle/", "pgxpool.(*Pool).Acquire", "net/http.(*Transport).getConn"} {
-			if strings.Contains(f.Func, name) {
+		for _, part := range parts {
+			if strings.Contains(f.Func, part) {
 				return true
 			}
 		}
