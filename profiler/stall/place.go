@@ -27,16 +27,26 @@ func Place(frames []spanstore.Frame) string {
 	return fmt.Sprintf("%s (%s:%d)", clip(name), clip(file), f.Line)
 }
 
-// standard reports whether a function is of the standard library, whose package
-// paths have no dot in their first element, or of the instrumentation. The main
-// package is the program's own.
+// standard reports whether a function is of the standard library or of the
+// instrumentation. A path without a dot says nothing: modules that are never
+// published often have a name such as "shop".
 func standard(function string) bool {
 	pkg := packageOf(function)
-	if pkg == "main" || pkg == "" {
-		return false
-	}
 	first, _, _ := strings.Cut(pkg, "/")
-	return !strings.Contains(first, ".") || strings.HasPrefix(pkg, "go.opentelemetry.io/")
+	return library[first] || strings.HasPrefix(pkg, "go.opentelemetry.io/")
+}
+
+// library has the first elements of the paths of the standard library's packages.
+var library = wordSet(`archive arena bufio bytes cmp compress container context crypto database debug embed encoding errors
+	expvar flag fmt go hash html image index internal io iter log maps math mime net os path plugin reflect regexp runtime
+	simd slices sort strconv strings structs sync syscall testing text time unicode unique unsafe vendor weak`)
+
+func wordSet(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
 }
 
 // pooled reports whether a stack waits for a connection of a pool: those of the
