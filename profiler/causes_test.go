@@ -69,6 +69,7 @@ func TestStagedCauses(t *testing.T) {
 		{"channel back-pressure", backPressure, stall.ChannelWait, "request", []string{"profiler_test.backPressure"}},
 		{"connection pool", poolWait, stall.PoolWait, "request", []string{"profiler_test.poolWait", "pool"}},
 		{"retry loop", retryLoop, stall.SleepWait, "request", []string{"profiler_test.retryLoop", "retry loop"}},
+		{"retry loop that can be cancelled", retryWithTimer, stall.SleepWait, "request", []string{"profiler_test.retryWithTimer", "retry loop"}},
 		{"slow peer", slowPeer, stall.PeerWait, "GET peer", []string{"profiler_test.slowPeer", "network"}},
 		{"blocking file", blockingFile, stall.BlockingSyscall, "request", []string{"profiler_test.blockingFile", "system call"}},
 		{"computing", func(_ *stage, _ context.Context) { compute(slowFor) }, stall.CPUWork, "request", []string{"no child span"}},
@@ -250,6 +251,23 @@ func retryLoop(s *stage, ctx context.Context) {
 		}
 		span.End()
 		time.Sleep(slowFor / 3)
+	}
+}
+
+//go:noinline
+func retryWithTimer(s *stage, ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for try := range 3 {
+		_, span := s.Start(ctx, "POST bank", trace.WithSpanKind(trace.SpanKindClient))
+		if try < 2 {
+			span.SetStatus(codes.Error, "refused")
+		}
+		span.End()
+		select {
+		case <-time.After(slowFor / 3):
+		case <-ctx.Done():
+		}
 	}
 }
 
