@@ -228,6 +228,23 @@ func TestWorkAfterEnd(t *testing.T) {
 	}
 }
 
+// TestConsumed: a message may be worked on for as long as it takes.
+func TestConsumed(t *testing.T) {
+	tr := literal(
+		span{1, 0, "GET /x", 0, 20, trace.SpanKindServer, "s", nil},
+		span{2, 1, "send orders", 5, 10, trace.SpanKindProducer, "s", nil},
+		span{3, 2, "process orders", 30, 90, trace.SpanKindConsumer, "mail", nil},
+		span{4, 3, "SMTP", 35, 85, trace.SpanKindClient, "mail", nil},
+	)
+	a := stall.Analyze(tr)
+	check(t, a)
+	for _, f := range a.Findings {
+		if f.Kind == stall.WorkAfterEnd {
+			t.Errorf("got %+v; want no such finding", f)
+		}
+	}
+}
+
 // TestHealthy: a trace in which nothing stands out has no finding.
 func TestHealthy(t *testing.T) {
 	tr := literal(
