@@ -178,6 +178,9 @@ func (a *analysis) transition(ev *trace.Event) {
 		}
 		g.mutex = a.stacks.forMutex(g.stack)
 	})
+	if from == trace.GoUndetermined && to == trace.GoWaiting && g.before != nil {
+		g.before.since, g.before.start, g.since = a.first, a.first, a.first // or there would have been an event
+	}
 	if to == trace.GoNotExist {
 		a.gone(g)
 		delete(a.goroutines, id)

@@ -484,9 +484,33 @@ func TestWaitingSinceBefore(t *testing.T) {
 		ended.Wait()
 	}))
 	for i, x := range waits {
-		if s := got[id(20+i)]; s == nil || in(s, x.state) < 500*time.Millisecond || in(s, Other) > 0 {
+		if s := got[id(20+i)]; s == nil || !s.Clipped || in(s, x.state) < 2400*time.Millisecond || in(s, Other) > 0 {
 			t.Errorf("got %+v; want it in %v since the trace began", s, x.state)
 		}
+	}
+}
+
+// TestWaitingWhenTheTraceBegan: a wait that ends soon after the trace began is known from
+// there on, too, if not for what.
+func TestWaitingWhenTheTraceBegan(t *testing.T) {
+	c, ended := make(chan int), make(chan int)
+	go func() {
+		<-c
+		LogEnd(tid, id(30), time.Second)
+		close(ended)
+	}()
+	time.Sleep(20 * time.Millisecond)
+	got, _ := analyze(t, take(t, func() {
+		time.Sleep(100 * time.Millisecond)
+		close(c)
+		<-ended
+	}))
+	s := got[id(30)]
+	if s == nil {
+		t.Fatal("the span is not there")
+	}
+	if d := in(s, Other) + in(s, Chan); d < 100*time.Millisecond {
+		t.Errorf("got %v; want 100 ms blocked: %+v", d, s)
 	}
 }
 
