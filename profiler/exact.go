@@ -89,6 +89,7 @@ type exactLevel struct {
 	slow   map[trace.TraceID]bool      // that wait for a snapshot
 	last   time.Time                   // when the last snapshot was over
 	busy   time.Time                   // when there was something to record last
+	seen   uint64                      // spans that had ended then
 	after  time.Time                   // when the next may be taken
 	asked  []chan error                // told when what waits is done, or cannot be; each has room
 	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
