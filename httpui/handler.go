@@ -44,6 +44,7 @@ type handler struct {
 	assets map[string]asset
 
 	overviews   shared[*overviewJSON]
+	past        shared[*spanstore.Latencies] // of the whole store, for trace/<id>/operations
 	graphs      shared[*graphJSON]
 	suggestions shared[*suggestJSON]
 	profiles    shared[*spanstore.Profiles]
@@ -103,6 +104,8 @@ func (h *handler) serve(w *response, v view) {
 		h.serveDownload(w, v.trace)
 	case viewSpan:
 		h.serveSpan(w, v.trace, v.span)
+	case viewOperations:
+		h.serveOperations(w, v.trace)
 	case viewStatic:
 		h.serveStatic(w, v.file)
 	case viewProfile:
@@ -129,7 +132,7 @@ func (h *handler) serve(w *response, v view) {
 }
 
 // views is what is said to who asks for something else.
-const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; trace/<trace id>/download?as=; span/<trace id>/<span id>; live; overview; graph; flame; health; pprof/profile."
+const views = "There are: the list of traces at the mount, which ends in a slash; trace/<trace id>; trace/<trace id>/download?as=; trace/<trace id>/operations; span/<trace id>/<span id>; live; overview; graph; flame; health; pprof/profile."
 
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", policy)

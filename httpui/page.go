@@ -34,9 +34,9 @@ func WritePage(w io.Writer, t *spanstore.Trace) error {
 // pack is the data of a page that stands alone: the trace, and in which chunk each span
 // is. What the page gets is what it would have been answered.
 type pack struct {
-	Trace traceJSON `json:"trace"`
-	Order []string  `json:"order"` // ids of the spans, in the order of the chunks
-	Chunk int       `json:"chunk"` // spans in a chunk
+	Trace columnsJSON `json:"trace"`
+	Order []string    `json:"order"` // ids of the spans, in the order of the chunks
+	Chunk int         `json:"chunk"` // spans in a chunk
 }
 
 // chunkSpans are read together when one of them is selected.
@@ -48,7 +48,7 @@ func alone(files map[string]asset, a *stall.Analysis, values bool) ([]byte, erro
 	if len(a.Nodes) == 0 {
 		return nil, errors.New("it has no spans")
 	}
-	p := pack{Trace: newTrace(a, values), Chunk: chunkSpans}
+	p := pack{Trace: newColumns(a, values), Chunk: chunkSpans}
 	p.Trace.Pending = false // nobody is there to ask again
 	chunks := make([]map[string]spanJSON, (len(a.Nodes)+chunkSpans-1)/chunkSpans)
 	for i := range a.Nodes {

@@ -18,6 +18,7 @@ const (
 	viewList
 	viewTrace
 	viewSpan
+	viewOperations
 	viewStatic
 	viewProfile
 	viewLive
@@ -54,7 +55,7 @@ type view struct {
 // paged reports whether the front end has a page for the view.
 func (v *view) paged() bool {
 	switch v.kind {
-	case viewList, viewTrace, viewSpan, viewLive, viewOverview, viewGraph, viewFlame, viewHealth:
+	case viewList, viewTrace, viewSpan, viewOperations, viewLive, viewOverview, viewGraph, viewFlame, viewHealth:
 		return true
 	}
 	return false
@@ -78,7 +79,7 @@ func locate(r *http.Request) view {
 		v = view{}
 	}
 	if v.kind != viewUnknown {
-		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewCapture: 1, viewDownload: 2}[v.kind]
+		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewCapture: 1, viewDownload: 2, viewOperations: 2}[v.kind]
 		if strings.HasSuffix(asked, "/") {
 			depth++
 		}
@@ -121,6 +122,12 @@ func viewAt(segs []string) view {
 			return view{hint: "A file of a trace is at trace/<id>/download?as=; the id has 32 hex digits, not all zero."}
 		}
 		return view{kind: viewDownload, trace: id}
+	case at(3) == "trace" && at(1) == "operations":
+		id, err := trace.TraceIDFromHex(strings.ToLower(at(2)))
+		if err != nil {
+			return view{hint: "The operations of a trace are at trace/<id>/operations; the id has 32 hex digits, not all zero."}
+		}
+		return view{kind: viewOperations, trace: id}
 	case at(2) == "trace":
 		id, err := trace.TraceIDFromHex(strings.ToLower(at(1)))
 		if err != nil {

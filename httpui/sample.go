@@ -24,19 +24,24 @@ type routeSample struct {
 func (h *handler) sample(ctx context.Context, from, to time.Time, service string) (s routeSample) {
 	s.routes, s.codes = map[route]*requestJSON{}, map[route]map[string]int{}
 	defer func() { s.fault = recover() }()
-	// What the running window may still add to says nothing about CPU yet.
 	st := h.opts.Profiler.Stats()
-	if st.Running && st.CoveredUntil.After(from) && st.CoveredUntil.Before(to) {
-		to = st.CoveredUntil
-	}
 	q := spanstore.Query{From: from, To: to, Service: service, Limit: overviewTraces}
-	h.eachDigest(ctx, q, func(t *spanstore.Summary, d *digest) {
+	visit := func(t *spanstore.Summary, d *digest) {
 		cpu := stall.SummaryCPU(t)
 		if st.Running {
 			cpu = stall.SummaryCPULive(t, st.CoveredUntil)
 		}
 		s.add(t, d, cpu)
-	})
+	}
+	// What the running window may still add to says nothing about CPU yet. It will
+	// have to do when there is hardly anything else.
+	if q.To = st.CoveredUntil; st.Running && q.To.After(from) && q.To.Before(to) {
+		h.eachDigest(ctx, q, visit)
+	}
+	if q.To = to; s.traces < overviewTraces/4 {
+		s.traces, s.routes = 0, map[route]*requestJSON{}
+		h.eachDigest(ctx, q, visit)
+	}
 	q.Errors = true
 	h.eachDigest(ctx, q, func(_ *spanstore.Summary, d *digest) { s.addCodes(d) })
 	for _, r := range s.routes {

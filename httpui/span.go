@@ -30,6 +30,8 @@ type spanJSON struct {
 	ChildCount  int             `json:"child_count"`
 	LateSamples int             `json:"late_samples"`
 	Stacks      []stackJSON     `json:"stacks"`
+	Waits       []waitJSON      `json:"waits"`
+	Goroutines  int             `json:"goroutines"` // that worked for the span; 0 is not known
 	Pending     bool            `json:"pending"`
 	Values      bool            `json:"values"`
 }
@@ -65,6 +67,16 @@ type droppedJSON struct {
 type stackJSON struct {
 	Frames  []frameJSON `json:"frames"` // leaf first
 	Samples int         `json:"samples"`
+}
+
+// waitJSON is a place where the span was blocked, or waited for a CPU.
+type waitJSON struct {
+	State     string      `json:"state"`
+	TotalNS   int64       `json:"total_ns"`
+	Count     int         `json:"count"`
+	Frames    []frameJSON `json:"frames"`     // where, leaf first
+	Waker     []frameJSON `json:"waker"`      // where the goroutine was that ended the last of them
+	WakerSpan string      `json:"waker_span"` // the span that it worked for, if any
 }
 
 type frameJSON struct {
@@ -111,7 +123,7 @@ func newSpan(a *stall.Analysis, n *stall.Node, values bool) spanJSON {
 	s := n.Span
 	j := spanJSON{
 		TraceID:    s.TraceID().String(),
-		rowJSON:    newRow(n, values),
+		rowJSON:    newRow(a, n, values),
 		Start:      formatTime(s.Start),
 		End:        formatTime(s.End),
 		Attributes: newAttributes(s.Attributes, values, ""),
@@ -126,8 +138,12 @@ func newSpan(a *stall.Analysis, n *stall.Node, values bool) spanJSON {
 		ChildCount:  s.ChildSpanCount,
 		LateSamples: n.Usage.LateSamples,
 		Stacks:      newStacks(n.Usage.Stacks),
+		Waits:       []waitJSON{},
 		Pending:     a.Pending,
 		Values:      values,
+	}
+	if e := n.Usage.Exact; e != nil {
+		j.Waits, j.Goroutines = newWaits(e.Waits), e.Goroutines
 	}
 	for i, e := range s.Events {
 		j.Events[i] = eventJSON{e.Name, int64(e.Time.Sub(a.Start)), newAttributes(e.Attributes, values, ""), e.DroppedAttributeCount}
@@ -151,11 +167,26 @@ func newLink(l sdktrace.Link, values bool) linkJSON {
 func newStacks(stacks []spanstore.Stack) []stackJSON {
 	list := make([]stackJSON, len(stacks))
 	for i, s := range stacks {
-		frames := make([]frameJSON, len(s.Frames))
-		for k, f := range s.Frames {
-			frames[k] = frameJSON{f.Func, f.File, f.Line}
+		list[i] = stackJSON{newFrames(s.Frames), s.Samples}
+	}
+	return list
+}
+
+func newWaits(waits []spanstore.Wait) []waitJSON {
+	list := make([]waitJSON, len(waits))
+	for i, w := range waits {
+		list[i] = waitJSON{State: w.State, TotalNS: int64(w.Total), Count: w.Count, Frames: newFrames(w.Stack), Waker: newFrames(w.Waker)}
+		if w.WakerSpan.IsValid() {
+			list[i].WakerSpan = w.WakerSpan.String()
 		}
-		list[i] = stackJSON{frames, s.Samples}
+	}
+	return list
+}
+
+func newFrames(frames []spanstore.Frame) []frameJSON {
+	list := make([]frameJSON, len(frames))
+	for i, f := range frames {
+		list[i] = frameJSON{f.Func, f.File, f.Line}
 	}
 	return list
 }

@@ -17,6 +17,12 @@ import (
 )
 
 type traceJSON struct {
+	traceHead
+	Spans []rowJSON `json:"spans"`
+}
+
+// traceHead is what is said of a trace as a whole.
+type traceHead struct {
 	TraceID    string   `json:"trace_id"`
 	Service    string   `json:"service"`
 	Services   []string `json:"services"`
@@ -29,7 +35,6 @@ type traceJSON struct {
 	cpuJSON
 	Headline headlineJSON  `json:"headline"`
 	Budget   []shareJSON   `json:"budget"`
-	Spans    []rowJSON     `json:"spans"`
 	Findings []findingJSON `json:"findings"`
 	Problems []string      `json:"problems"`
 	Pending  bool          `json:"pending"`
@@ -82,6 +87,19 @@ type rowJSON struct {
 	DecidesEnd    bool                           `json:"decides_end"`
 	Events        int                            `json:"events"`
 	HasError      bool                           `json:"has_error"`
+
+	// What an execution trace tells; absent without one.
+	Exact    *pair         `json:"exact,omitempty"` // the part of the trace's time that it covers
+	Timeline []stretchJSON `json:"timeline,omitempty"`
+}
+
+// stretchJSON is a part of a span's self time in one state.
+type stretchJSON struct {
+	FromNS   int64       `json:"from_ns"`
+	ToNS     int64       `json:"to_ns"`
+	State    stall.State `json:"state"`
+	StolenNS int64       `json:"stolen_ns"` // the part in which the kernel ran something else
+	Wait     int         `json:"wait"`      // position in the span's waits, -1 for none
 }
 
 // pair is a segment: from and to, nanoseconds from the trace's start.
@@ -121,6 +139,8 @@ func (h *handler) serveTrace(w *response, id trace.TraceID) {
 	case t == nil:
 	case w.form == formHTML:
 		w.send(http.StatusOK, mimes[".html"], []byte(w.page))
+	case w.form == formJSON && w.r.URL.Query().Has("columns"):
+		w.json(http.StatusOK, newColumns(h.analyze(t), w.values))
 	case w.form == formJSON:
 		w.json(http.StatusOK, newTrace(h.analyze(t), w.values))
 	default:
@@ -235,8 +255,16 @@ func (h *handler) notFound(id trace.TraceID) failure {
 }
 
 func newTrace(a *stall.Analysis, values bool) traceJSON {
+	t := traceJSON{newHead(a, values), make([]rowJSON, len(a.Nodes))}
+	for i := range a.Nodes {
+		t.Spans[i] = newRow(a, &a.Nodes[i], values)
+	}
+	return t
+}
+
+func newHead(a *stall.Analysis, values bool) traceHead {
 	root := a.Nodes[0].Span
-	t := traceJSON{
+	t := traceHead{
 		TraceID:    a.Trace.ID.String(),
 		Service:    root.Service(),
 		Services:   append([]string{}, a.Services...),
@@ -249,7 +277,6 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		cpuJSON:    newCPU(a.CPU),
 		Headline:   headlineJSON{a.Headline.Strong, a.Headline.Rest},
 		Budget:     newShares(a.Budget),
-		Spans:      make([]rowJSON, len(a.Nodes)),
 		Findings:   []findingJSON{},
 		Problems:   append([]string{}, a.Problems...),
 		Pending:    a.Pending,
@@ -257,9 +284,6 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 		Windows:    []windowJSON{},
 		Signals:    newSignals(a.Trace.Signals, a.Start),
 		Values:     values,
-	}
-	for i := range a.Nodes {
-		t.Spans[i] = newRow(&a.Nodes[i], values)
 	}
 	for _, f := range a.Findings {
 		j := findingJSON{Kind: f.Kind, Text: f.Text, SpanIDs: []string{}, SavesNS: int64(f.Saves)}
@@ -274,7 +298,7 @@ func newTrace(a *stall.Analysis, values bool) traceJSON {
 	return t
 }
 
-func newRow(n *stall.Node, values bool) rowJSON {
+func newRow(a *stall.Analysis, n *stall.Node, values bool) rowJSON {
 	s := n.Span
 	row := rowJSON{
 		SpanID:        s.SpanID().String(),
@@ -311,6 +335,12 @@ func newRow(n *stall.Node, values bool) rowJSON {
 	for _, st := range n.States {
 		row.States[st.State] = int64(st.Time)
 		row.StateEvidence[st.State] = st.Evidence
+	}
+	if s, ok := exactRange(a, n); ok {
+		row.Exact = &pair{int64(s.From), int64(s.To)}
+	}
+	for _, x := range n.Timeline {
+		row.Timeline = append(row.Timeline, stretchJSON{int64(x.From), int64(x.To), x.State, int64(x.Stolen), x.Wait})
 	}
 	return row
 }

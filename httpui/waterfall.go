@@ -2,6 +2,7 @@ package httpui
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +34,10 @@ var stateText = map[stall.State]struct {
 }
 
 const waterfallLegend = `
-Bars: own time by its main state: C CPU, N network, ? unknown; - awaited children.
-      C N ? on the critical path, c n . off it; ◆ its end alone decides when its parent ends.
+Bars: own time by state, where an execution trace tells, else by its main state:
+      C CPU  R run queue  T descheduled  L lock  H channel  E select  N network  Y system call
+      G GC assist  W world stopped  S sleep  O other  ? unknown  - awaited children
+      capital on the critical path, small and . off it; ◆ its end alone decides when its parent ends.
 CPU:  the span's own. ≈ estimate (interval) from samples, which have no position in the bar; < no sample fell
       on it, so less than that; ? no CPU profile covered it. NET? is inferred from the span's kind.
 `
@@ -148,21 +151,13 @@ func scale(extent time.Duration, columns int) string {
 // bar draws one span. Each column shows what took most of its time, so that
 // nothing wins by being drawn last; a span too short for a column gets one.
 func bar(n *stall.Node, extent time.Duration, columns int) string {
-	letters := stateText[mainState(n)]
-	kinds := []struct {
-		letter byte
-		segs   []stall.Segment
-	}{
-		{letters.on, n.Critical},
-		{letters.off, without(n.SelfSegments, n.Critical)},
-		{'-', n.CoveredSegments},
-	}
+	kinds := parts(n)
 	line := []byte(strings.Repeat(" ", columns))
 	most := make([]float64, columns)
 	per := max(1, float64(extent)/float64(columns))
 	for _, k := range kinds {
 		inColumn := make([]float64, columns)
-		for _, s := range k.segs {
+		for _, s := range k.segments {
 			share(inColumn, float64(s.From)/per, float64(s.To)/per)
 		}
 		for i, t := range inColumn {
@@ -189,22 +184,57 @@ func share(columns []float64, from, to float64) {
 	}
 }
 
-// without returns the parts of segs that lie outside of cut. Each segment of cut
-// lies within one of segs; both are sorted.
-func without(segs, cut []stall.Segment) []stall.Segment {
-	var out []stall.Segment
+// part is what of a span is drawn with one letter.
+type part struct {
+	letter   byte
+	segments []stall.Segment
+}
+
+// parts divides a span: its own time by state where an execution trace tells what
+// it did when, and by the main state else, on the critical path and off it; and the
+// time of its children.
+func parts(n *stall.Node) (out []part) {
+	add := func(state stall.State, segs []stall.Segment) {
+		on, off := split(segs, n.Critical)
+		out = append(out, part{stateText[state].on, on}, part{stateText[state].off, off})
+	}
+	if len(n.Timeline) == 0 {
+		add(mainState(n), n.SelfSegments)
+		return append(out, part{'-', n.CoveredSegments})
+	}
+	known := make([]stall.Segment, len(n.Timeline))
+	byState := map[stall.State][]stall.Segment{}
+	for i, s := range n.Timeline {
+		known[i] = s.Segment
+		byState[s.State] = append(byState[s.State], s.Segment)
+	}
+	for _, state := range slices.Sorted(maps.Keys(byState)) {
+		add(state, byState[state])
+	}
+	_, rest := split(n.SelfSegments, known)
+	add(stall.StateUnknown, rest)
+	return append(out, part{'-', n.CoveredSegments})
+}
+
+// split returns the parts of segs that lie in those of cut, and those that do not.
+// Both are sorted and without overlap.
+func split(segs, cut []stall.Segment) (in, out []stall.Segment) {
 	for _, s := range segs {
-		for len(cut) > 0 && cut[0].To <= s.To {
-			if s.From < cut[0].From {
-				out = append(out, stall.Segment{From: s.From, To: cut[0].From})
+		for len(cut) > 0 && cut[0].To <= s.From {
+			cut = cut[1:]
+		}
+		for i := 0; i < len(cut) && cut[i].From < s.To; i++ {
+			if s.From < cut[i].From {
+				out = append(out, stall.Segment{From: s.From, To: cut[i].From})
 			}
-			s.From, cut = max(s.From, cut[0].To), cut[1:]
+			in = append(in, stall.Segment{From: max(s.From, cut[i].From), To: min(s.To, cut[i].To)})
+			s.From = min(s.To, cut[i].To)
 		}
 		if s.From < s.To {
 			out = append(out, s)
 		}
 	}
-	return slices.Clip(out)
+	return in, out
 }
 
 // mainState is what a span did for most of its own time.

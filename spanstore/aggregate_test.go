@@ -116,9 +116,21 @@ func checkAggregates(t *testing.T, s *spanstore.Store, stubs []tracetest.SpanStu
 	}
 	for _, o := range l.Operations {
 		operations[[2]string{o.Service, o.Name}].check(t, o)
+		if got := l.Quantile(o.Service, o.Name, 0.95); o.Name != "" && got != o.P95 {
+			t.Errorf("%s %q: the quantile is %v; want p95, %v", o.Service, o.Name, got, o.P95)
+		}
+		if got := l.Quantile(o.Service, o.Name, 2); o.Name != "" && (got > o.Max || got < o.P99) {
+			t.Errorf("%s %q: the quantile of all is %v; want nearly %v", o.Service, o.Name, got, o.Max)
+		}
+	}
+	if got := l.Quantile("nobody", "nothing", 0.5); got != 0 {
+		t.Errorf("got a quantile of %v for nothing", got)
 	}
 	for _, o := range l.Services {
 		services[o.Service].check(t, o)
+		if got := l.Quantile(o.Service, "", 0.5); got != o.P50 {
+			t.Errorf("%s: the quantile is %v; want p50, %v", o.Service, got, o.P50)
+		}
 	}
 	one, err := s.Latencies(t.Context(), spanstore.LatencyQuery{From: from, To: to, Service: "orders"})
 	if err != nil {

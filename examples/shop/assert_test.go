@@ -75,7 +75,7 @@ func TestProductWaitsForCache(t *testing.T) {
 		s, rec := recorded(t, options{fix: true}, false)
 		send(t, s.traffic.product)
 		// The write begins when all else has ended: the trace is whole with five spans.
-		rec.Find(`entry name="` + productRoute + `" trace.spans>=5`).Expect(
+		rec.Find(`entry name="`+productRoute+`" trace.spans>=5`).Expect(
 			write.NotAwaited(),
 			write.OffCriticalPath(),
 			spantest.NoFinding(stall.DeferrableTail),
@@ -126,6 +126,6 @@ func TestLoginComputes(t *testing.T) {
 		login.CPU().Over(5*time.Millisecond),
 		spantest.Ratio(login.Self(), spantest.Root().Duration()).Over(0.5),
 		login.Has(attribute.Int("http.response.status_code", 200)),
-		spantest.NoFinding(stall.NPlusOne, stall.DeferrableTail, stall.LockWait),
+		spantest.NoFinding(stall.NPlusOne),
 	)
 }

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 
 // browser starts Chromium, or skips the test where there is none; with CI=true
 // it fails instead.
-func browser(t *testing.T) context.Context {
+func browser(t testing.TB) context.Context {
 	t.Helper()
 	path := findChromium()
 	if path == "" {
@@ -101,8 +101,9 @@ func startChromium(path string) {
 
 // tab is one page of the browser, watched for everything that should not happen.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     testing.TB
+	ctx   context.Context
+	close func()
 
 	mu       sync.Mutex
 	troubles []string
@@ -118,22 +119,29 @@ const watchCSP = `
 
 // newTab opens a tab of the given size. When the test ends, console errors,
 // exceptions and policy violations that it did not expect fail it.
-func newTab(t *testing.T, width, height int64) *tab {
+func newTab(t testing.TB, width, height int64) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser(t))
 	p := &tab{t: t, ctx: ctx}
 	if err := chromedp.Listen(ctx, p.listen); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
-	t.Cleanup(func() {
+	p.close = sync.OnceFunc(func() {
 		p.verify()
 		cancel()
 	})
+	t.Cleanup(p.close)
 	send(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 		Width: width, Height: height, DeviceScaleFactor: 1.3,
 	})
-	send(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watchCSP})
+	addScript(p, watchCSP)
 	return p
+}
+
+// addScript runs a script before those of each page that the tab opens.
+func addScript(p *tab, source string) {
+	p.t.Helper()
+	send(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
 }
 
 func (p *tab) listen(event any) {

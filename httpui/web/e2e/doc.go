@@ -1,5 +1,7 @@
-// Package e2e tests the front end of /debug/traces in a real Chromium: on
-// fixtures (testdata), and on the demo service examples/shop.
+// Package e2e tests the front end of /debug/traces in a real Chromium: the trace
+// page on the real handler and a store with sample traces, the list on fixtures
+// (testdata), and all of it on the demo service examples/shop. BenchmarkPage opens
+// large traces in a slowed browser (make bench-browser).
 //
 // Every page that a test opens is watched: a console error, an uncaught
 // exception or a violation of the Content-Security-Policy fails the test.

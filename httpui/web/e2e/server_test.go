@@ -6,10 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/spanclock/spanclock/httpui/internal/sampletrace"
 )
 
 // policy is the Content-Security-Policy that the handler sends.
@@ -19,13 +20,12 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 
 const mount = "/debug/traces/"
 
-// fixtures stands in for the handler: the committed dist and canned JSON.
+// fixtures answers the list from testdata; all else it leaves to the real handler
+// on the sample traces.
 type fixtures struct {
 	*httptest.Server
-	traces map[string]string     // trace id to file in testdata
-	made   map[string]func() any // trace id to an answer made by the test
-	span   any                   // when set, what every span is answered with
-	listed atomic.Int64          // answers of the list
+	real   http.Handler
+	listed atomic.Int64 // answers of the list
 
 	// refuse may fail a request for data: a func(path string) error.
 	refuse atomic.Value
@@ -41,16 +41,7 @@ func (f failure) Error() string { return f.error }
 
 func serveFixtures(t *testing.T) *fixtures {
 	t.Helper()
-	f := &fixtures{
-		traces: map[string]string{
-			"7f3a0c11d2b94e6f8a5077e1b3d9c21e": "case_i",
-			"19bb5e0f2a4c4d5e9b1a77c0aa5504d7": "case_ii",
-			"5ac0ffee2a4c4d5e9b1a77c0aa5504d8": "case_ii_sampled",
-			"c0de0b5e77aa4d5e9b1a77c0aa5577a1": "case_iii",
-			"00112233445566778899aabbccddeeff": "hostile",
-		},
-		made: map[string]func() any{},
-	}
+	f := &fixtures{real: serveStore(t).Config.Handler}
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)
 	return f
@@ -58,27 +49,22 @@ func serveFixtures(t *testing.T) *fixtures {
 
 func (f *fixtures) list() string           { return f.URL + mount }
 func (f *fixtures) trace(id string) string { return f.list() + "trace/" + id }
-func (f *fixtures) caseI() string          { return f.trace("7f3a0c11d2b94e6f8a5077e1b3d9c21e") }
-func (f *fixtures) caseII() string         { return f.trace("19bb5e0f2a4c4d5e9b1a77c0aa5504d7") }
-func (f *fixtures) caseIISampled() string  { return f.trace("5ac0ffee2a4c4d5e9b1a77c0aa5504d8") }
-func (f *fixtures) caseIII() string        { return f.trace("c0de0b5e77aa4d5e9b1a77c0aa5577a1") }
-func (f *fixtures) hostile() string        { return f.trace("00112233445566778899aabbccddeeff") }
+func (f *fixtures) caseI() string          { return f.trace(sampletrace.Cart().ID.String()) }
+func (f *fixtures) caseIII() string        { return f.trace(sampletrace.Order().ID.String()) }
 func (f *fixtures) unknownTrace() string   { return f.trace(strings.Repeat("e", 32)) }
 
-func (f *fixtures) add(id string, trace any)            { f.made[id] = func() any { return trace } }
-func (f *fixtures) addFunc(id string, trace func() any) { f.made[id] = trace }
 func (f *fixtures) fail(refuse func(path string) error) { f.refuse.Store(refuse) }
 
 func (f *fixtures) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if unknown := mount + "trace/" + strings.Repeat("e", 32); r.URL.Path != mount && r.URL.Path != unknown {
+		f.real.ServeHTTP(w, r)
+		return
+	}
 	w.Header().Set("Content-Security-Policy", policy)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	path, ok := strings.CutPrefix(r.URL.Path, mount)
 	if !ok {
 		http.NotFound(w, r)
-		return
-	}
-	if name, ok := strings.CutPrefix(path, "static/"); ok {
-		http.ServeFile(w, r, filepath.Join("..", "dist", filepath.Base(name)))
 		return
 	}
 	data, err := f.data(r, path)
@@ -96,29 +82,12 @@ func (f *fixtures) data(r *http.Request, path string) (any, error) {
 			return nil, err
 		}
 	}
-	parts := strings.Split(path, "/")
 	switch {
 	case path == "":
-		if r.URL.Query().Get("limit") != "1000" { // that is the scatter plot's
-			f.listed.Add(1)
-		}
+		f.listed.Add(1)
 		return listFor(r)
-	case path == "shares":
-		return map[string]any{"traces": map[string]any{}}, nil
-	case path == "suggest":
-		return map[string]any{"services": []string{"gateway"}, "operations": []any{}, "attributes": []any{}, "fields": []any{}}, nil
-	case len(parts) == 2 && parts[0] == "trace":
-		if made, ok := f.made[parts[1]]; ok {
-			return made(), nil
-		}
-		if name, ok := f.traces[parts[1]]; ok {
-			return os.ReadFile("testdata/" + name + ".json")
-		}
+	case strings.HasPrefix(path, "trace/"):
 		return nil, failure{404, "no such trace", "It may have been removed to make room.", "the ring was full"}
-	case len(parts) == 3 && parts[0] == "span" && f.span != nil:
-		return f.span, nil
-	case len(parts) == 3 && parts[0] == "span":
-		return os.ReadFile("testdata/span.json")
 	}
 	return nil, failure{404, "no such page", "The views are listed at the root.", ""}
 }

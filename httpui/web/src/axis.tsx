@@ -1,6 +1,8 @@
+import { Shades } from "./bands";
 import { duration } from "./format";
 import { measureSmall } from "./measure";
 import { ticks, type Domain } from "./segments";
+import type { Band } from "./signals";
 import type { ProfileWindow } from "./types";
 
 interface TickLabel {
@@ -62,13 +64,14 @@ export function Axis({ domain, width, windows }: Props) {
 }
 
 /** GridLines carry the axis down through all rows, and mark where the request ended when spans outlive it. */
-export function GridLines({ domain, width, end }: { domain: Domain; width: number; end: number }) {
+export function GridLines({ domain, width, end, bands }: { domain: Domain; width: number; end: number; bands: readonly Band[] }) {
   const x = (ns: number) => `${(width * (ns - domain.from)) / (domain.to - domain.from)}px`;
   return (
     <div class="grid-lines grid-row" aria-hidden="true">
       <div class="lane">
+        <Shades bands={bands} domain={domain} width={width} />
         {ticks(domain, width).map((t) => t > domain.from && <span key={t} class="grid-line" style={{ left: x(t) }} />)}
-        {domain.to > end * 1.002 && <span class="grid-line request-end" style={{ left: x(end) }} />}
+        {domain.to > end * 1.002 && domain.from < end && <span class="grid-line request-end" style={{ left: x(end) }} />}
       </div>
     </div>
   );

@@ -3,7 +3,8 @@
 // never positions, because a CPU profile has no times.
 
 import { byStateOrder, FULL_BAR, barHeight, MIN_SAMPLES, stateStyle, type Look } from "./encoding";
-import { cpuText, duration } from "./format";
+import { count, cpuText, duration, exactPart } from "./format";
+import type { Piece } from "./segments";
 import type { Evidence, Row } from "./types";
 
 /** Layer is a share of a bar's height. */
@@ -23,8 +24,9 @@ export interface Bar {
   /** Whether the outline is dashed: inferred, or not known. */
   dashed: boolean;
   layers: Layer[];
-  /** The state that took the most of the self time. */
+  /** The state that took the most of the self time, and whether it was a wait. */
   state: string;
+  wait: boolean;
   /** Labels from the longest to the shortest. */
   labels: string[];
 }
@@ -57,6 +59,7 @@ export function barOf(row: Row): Bar {
     dashed: top.evidence !== "exact",
     layers,
     state: cpu.ns >= top.ns ? "cpu" : top.state,
+    wait: cpu.ns < top.ns && style.wait,
     labels: sampledLabels(row, top, self - cpu.ns),
   };
 }
@@ -84,8 +87,38 @@ function exactBar(row: Row, parts: Part[], self: number): Bar {
     dashed,
     layers: single ? [] : stacked(parts, self),
     state: top.state,
+    wait: style.wait,
     labels: knownLabels(row, parts, single),
   };
+}
+
+/** STOLEN is the share of a stretch on CPU from which it is shown that the kernel ran something else. */
+const STOLEN = 0.02;
+
+/** pieceBar decides how a stretch is drawn of which it is known what it was, or that nobody knows. */
+export function pieceBar(p: Piece): Bar {
+  const state = p.state ?? "unknown";
+  const style = stateStyle(state);
+  const stolen = state === "cpu" ? (p.stolen ?? 0) : 0;
+  const on = 1 - stolen;
+  const layers: Layer[] =
+    stolen < STOLEN
+      ? []
+      : [
+          { state: "cpu", look: "cpu", from: 0, low: on, high: on },
+          { state: "steal", look: "steal", from: on, low: 1, high: 1 },
+        ];
+  return { look: style.look, height: barHeight(style.look), dashed: state === "unknown", layers, state, wait: style.wait, labels: [] };
+}
+
+/** pieceLabels are the labels of such a stretch, longest first. */
+export function pieceLabels(p: Piece): string[] {
+  const style = stateStyle(p.state ?? "unknown");
+  const time = duration(p.ns ?? p.to - p.from);
+  const short = [`${style.code} ${time}`, style.code];
+  const stolen = p.state === "cpu" ? (p.stolen ?? 0) : 0;
+  if (stolen >= STOLEN) return [`${style.code} ${time}, of that STEAL ≈${duration(stolen * (p.to - p.from))}`, ...short];
+  return p.state === "unknown" ? [`? ${time} · not in the execution trace`, ...short] : [`${style.title} ${time}`, ...short];
 }
 
 /** stacked lays the states on one another, in the order of the legend. */
@@ -142,20 +175,6 @@ function code(p: Part): string {
   return stateStyle(p.state).code + (p.evidence === "inferred" ? "?" : "");
 }
 
-/** isWait tells whether the most of a row's self time was a wait, known or inferred. It costs little: it is asked of every row. */
-export function isWait(row: Row): boolean {
-  let top = "";
-  let most = 0;
-  for (const state in row.states) {
-    const ns = row.states[state]!;
-    if (ns > most && state !== "covered") {
-      most = ns;
-      top = state;
-    }
-  }
-  return top !== "" && stateStyle(top).wait;
-}
-
 /** describe words a whole row for those who do not see the bar. */
 export function describe(row: Row): string {
   const cpu = cpuText(row);
@@ -164,8 +183,9 @@ export function describe(row: Row): string {
     .join(", ");
   const critical = row.critical && row.critical.length > 0 ? "; on the critical path" : "";
   const decides = row.decides_end ? "; its end decides its parent's end" : "";
+  const events = row.marks?.length ? `; ${count(row.marks.length, "event")}` : "";
   return (
     `starts at ${duration(row.start_ns)}, wall ${duration(row.wall_ns)}, self time ${duration(row.self_ns)}: ` +
-    `${states}; ${cpu.title}${critical}${decides}`
+    `${states}; ${cpu.title}${exactPart(row)}${critical}${decides}${events}`
   );
 }

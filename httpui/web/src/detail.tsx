@@ -1,21 +1,25 @@
 // The details of the selected span. Its figures come with the trace; the rest
-// is fetched when it is asked for.
+// is fetched when it is looked at.
 
 import { useEffect, useState } from "preact/hooks";
 import { get, Failure } from "./api";
-import { count, cpuText, duration, localTime, utcTitle } from "./format";
+import { count, cpuText, duration, exactPart, localTime, utcTitle } from "./format";
+import { ENOUGH, pastKey, quantile, rank, type History } from "./history";
 import { Icicle } from "./icicle";
+import { memo } from "./memo";
 import { offline } from "./offline";
 import { Rest } from "./rest";
 import { spanHref, withFormat } from "./route";
 import { ServiceChip } from "./service";
 import { States } from "./states";
 import type { Row, SpanDetail, Trace } from "./types";
+import { Waits } from "./waits";
 
 interface Props {
   trace: Trace;
   row: Row;
   colour: number;
+  history: History | undefined;
   onClose: () => void;
 }
 
@@ -25,7 +29,7 @@ const SETTLE = 120;
 /** From this many rows on the details lie over the end of the list. */
 const DOCK_FROM = 10;
 
-export function Detail({ trace, row, colour, onClose }: Props) {
+export const Detail = memo(function Detail({ trace, row, colour, history, onClose }: Props) {
   const [span, setSpan] = useState<SpanDetail>();
   const [failure, setFailure] = useState<Failure>();
   const [turn, setTurn] = useState(0);
@@ -56,7 +60,7 @@ export function Detail({ trace, row, colour, onClose }: Props) {
     e.preventDefault();
     onClose();
   };
-  const docked = (trace.spans?.length ?? 0) > DOCK_FROM;
+  const docked = trace.spans.n > DOCK_FROM;
   return (
     <section id="detail" class={`detail${docked ? " docked" : ""}`} tabIndex={-1} aria-labelledby="detail-title" onKeyDown={onKey}>
       <header>
@@ -82,9 +86,11 @@ export function Detail({ trace, row, colour, onClose }: Props) {
       <div class="columns">
         <div>
           <States row={row} />
+          <Standing row={row} history={history} />
           <Times trace={trace} row={row} span={span} />
         </div>
         <div>
+          {span?.waits && span.waits.length > 0 && <Waits waits={span.waits} trace={trace.trace_id} wall={row.wall_ns} />}
           <Stacks row={row} span={span} />
         </div>
       </div>
@@ -97,19 +103,20 @@ export function Detail({ trace, row, colour, onClose }: Props) {
         </p>
       )}
       {span && <Rest span={span} trace={trace} />}
+      {span && <Raw span={span} />}
     </section>
   );
-}
+});
 
 function Times({ trace, row, span }: { trace: Trace; row: Row; span: SpanDetail | undefined }) {
   const start = span?.start ?? "";
   const late = span?.late_samples ?? 0;
-  const total = cpuText({
-    cpu_ns: row.total_cpu_ns ?? 0,
-    cpu_low_ns: row.total_cpu_low_ns ?? 0,
-    cpu_high_ns: row.total_cpu_high_ns ?? 0,
-    samples: row.total_samples ?? 0,
-    evidence: row.total_evidence ?? row.evidence,
+  const total = span?.total_evidence && cpuText({
+    cpu_ns: span.total_cpu_ns ?? 0,
+    cpu_low_ns: span.total_cpu_low_ns ?? 0,
+    cpu_high_ns: span.total_cpu_high_ns ?? 0,
+    samples: span.total_samples ?? 0,
+    evidence: span.total_evidence,
   });
   return (
     <dl class="facts">
@@ -133,12 +140,21 @@ function Times({ trace, row, span }: { trace: Trace; row: Row; span: SpanDetail 
         <dt>self time</dt>
         <dd>{duration(row.self_ns)}</dd>
       </div>
-      {row.total_cpu_ns !== undefined && row.children > 0 && (
+      {total && row.children > 0 && (
         <div>
           <dt>CPU with child spans</dt>
           <dd>
             {total.figure}
             {total.interval && ` (${total.interval})`}
+          </dd>
+        </div>
+      )}
+      {row.exact && (
+        <div>
+          <dt>execution trace</dt>
+          <dd>
+            {exactPart(row) ? exactPart(row).slice(2) : "the whole span"}
+            {span?.goroutines ? `, ${count(span.goroutines, "goroutine")}` : ""}
           </dd>
         </div>
       )}
@@ -157,6 +173,42 @@ function Times({ trace, row, span }: { trace: Trace; row: Row; span: SpanDetail 
         <dd class="mono">{trace.trace_id}</dd>
       </div>
     </dl>
+  );
+}
+
+/** Standing says how this span compares with those of its name. */
+function Standing({ row, history }: { row: Row; history: History | undefined }) {
+  const past = history?.get(pastKey(row.service, row.name));
+  if (!past) return null;
+  if (past.count < ENOUGH) return <p class="dim">{count(past.count, "span")} of this name in the store: too few to compare.</p>;
+  const below = rank(past, row.wall_ns);
+  const words = below >= 100 ? "the longest" : below === 0 ? "among the shortest" : `longer than ${below}\u00a0%`;
+  return (
+    <p class="standing">
+      <span class="track" aria-hidden="true">
+        <span class="here" style={{ left: `${below}%` }} />
+      </span>
+      <strong>{words}</strong> of {count(past.count, "span")} of this name in the store{" "}
+      <span class="dim">
+        p50 {duration(quantile(past, 50))}, p95 {duration(quantile(past, 95))}, p99 {duration(quantile(past, 99))}
+        {past.errors > 0 && `, ${count(past.errors, "error")}`}
+      </span>
+    </p>
+  );
+}
+
+/** Raw is the span as the handler answers it. */
+function Raw({ span }: { span: SpanDetail }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details class="raw" onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>JSON</summary>
+      {open && (
+        <pre tabIndex={0} aria-label="The span as JSON">
+          {JSON.stringify(span, undefined, 1)}
+        </pre>
+      )}
+    </details>
   );
 }
 

@@ -1,6 +1,6 @@
 // Figures and times as text. Every function is pure; durations are nanoseconds.
 
-import type { CPU } from "./types";
+import type { CPU, Row } from "./types";
 
 /** Space that keeps a figure and its unit on one line. */
 const NBSP = "\u00a0";
@@ -59,9 +59,14 @@ export function percent(part: number, whole: number): string {
   return `${Math.round(p)}${NBSP}%`;
 }
 
+/** grouped gives 12,345: toLocaleString takes a hundred times as long. */
+export function grouped(n: number): string {
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
 /** count gives 1 span, 2 spans, 12,345 spans. */
 export function count(n: number, one: string, many = one + "s"): string {
-  return `${n.toLocaleString("en")}${NBSP}${n === 1 ? one : many}`;
+  return `${grouped(n)}${NBSP}${n === 1 ? one : many}`;
 }
 
 /** rate gives 12.5/s, or 3/min for what is rare. */
@@ -135,6 +140,20 @@ function unsampled(c: CPU, because: string): CPUText {
       (bounded ? `less than ${duration(c.cpu_high_ns)} on CPU` : "CPU time not known") +
       `: no CPU sample fell on it${because}`,
   };
+}
+
+/** exactPart says for which part of a span an execution trace tells more, when that is not the whole. */
+export function exactPart(row: Row): string {
+  if (!row.exact || row.evidence === "exact") return "";
+  const [from, to] = row.exact;
+  const end = row.start_ns + row.wall_ns;
+  if (to <= from) return "";
+  const slack = 0.01 * row.wall_ns;
+  if (from - row.start_ns <= slack && end - to <= slack) return "";
+  const length = duration(to - from);
+  if (end - to <= slack) return `; exact for the last ${length}`;
+  if (from - row.start_ns <= slack) return `; exact for the first ${length}`;
+  return `; exact from ${duration(from)} to ${duration(to)}`;
 }
 
 /** cpuPercent is the CPU figure as a share of wall, with the same mark. */

@@ -33,7 +33,6 @@ export const KEYS: readonly Key[] = [
   { view: "trace", key: "z", what: "zoom to the selected span" },
   { view: "trace", key: "[ ]", what: "earlier, later" },
   { view: "trace", key: "o", what: "operations, or the waterfall" },
-  { view: "list", key: "/", what: "to the filter" },
   { view: "list", key: "j k", what: "next, previous trace" },
   { view: "list", key: "Enter", what: "open the trace" },
   { view: "list", key: "r", what: "refresh, or show what is new" },

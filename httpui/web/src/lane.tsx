@@ -1,10 +1,12 @@
 // The bars of one row.
 
-import { barOf, describe, type Bar } from "./bar";
-import { FULL_BAR } from "./encoding";
-import { PAD, place, type Measure, type Placed } from "./label";
+import { barOf, describe, pieceBar, pieceLabels, type Bar, type Layer } from "./bar";
+import { fit, PAD, place, type Measure, type Placed } from "./label";
+import { LaneCanvas } from "./lanecanvas";
+import { Marks } from "./marks";
 import { measureBar, measureSmall } from "./measure";
-import { columns, gaps, splitCritical, type Domain, type Piece } from "./segments";
+import { perObject } from "./memo";
+import { cut, gaps, piecesOf, type Domain, type Piece } from "./segments";
 import type { Interval, Row } from "./types";
 
 interface Props {
@@ -14,14 +16,19 @@ interface Props {
   longest: number | undefined;
 }
 
-/** FINE is the number of pieces from which a row is drawn by pixel columns. */
-const FINE = 60;
+// Rows are drawn again and again while the time line moves: what does not hang on
+// it is worked out once.
+const words = perObject(describe);
+const parts = perObject(piecesOf);
+const look = perObject(barOf);
+
+/** FINE is the number of pieces from which a row is painted by pixel columns. */
+const FINE = 40;
 
 export function Lane({ row, domain, width, longest }: Props) {
-  const words = describe(row);
+  // The bars are for the eyes; the title says the same, and is the cell's name.
   return (
-    <div role="gridcell" class="lane" title={words}>
-      <span class="visually-hidden">{words}</span>
+    <div role="gridcell" class="lane" title={words(row)}>
       {width > 0 && (
         <div class="bars" aria-hidden="true">
           <Bars row={row} domain={domain} width={width} longest={longest} />
@@ -33,31 +40,34 @@ export function Lane({ row, domain, width, longest }: Props) {
 
 function Bars({ row, domain, width, longest }: Props) {
   const x = (ns: number) => (width * (ns - domain.from)) / (domain.to - domain.from);
-  const self = row.self ?? [];
-  const critical = row.critical ?? [];
-  const pieces = splitCritical(self, critical);
-  const bar = barOf(row);
-  const covered = gaps(row.start_ns, row.start_ns + row.wall_ns, self);
+  const end = row.start_ns + row.wall_ns;
+  if (end < domain.from) return <span class="beyond before">◂</span>;
+  if (row.start_ns > domain.to) return <span class="beyond after">▸</span>;
+
+  const pieces = cut(parts(row), domain);
+  const bar = look(row);
+  const covered = gaps(row.start_ns, end, row.self ?? []);
   const fine = pieces.length > FINE;
   const label = fine ? undefined : labelOf(row, bar, pieces, x, width);
-
   return (
     <>
-      {merged(covered, x).map(([l, r]) => (
+      {merged(covered, x, width).map(([l, r]) => (
         <span key={"c" + l} class="covered" style={box(l, r - l, width)} />
       ))}
-      {fine ? <Columns pieces={pieces} bar={bar} domain={domain} width={width} /> : null}
+      {fine && <LaneCanvas pieces={pieces} state={bar.state} domain={domain} width={width} />}
       {!fine &&
         pieces.map((p) => {
-          const labelled = label?.piece === p && label.placed.where === "inside";
+          const drawn = p.state === undefined ? bar : pieceBar(p);
+          const wide = x(p.to) - x(p.from);
+          const text = label?.piece === p && label.placed.where === "inside" ? label.placed.text : p.state && fit(pieceLabels(p), wide, measureBar);
           return (
             <span
               key={p.from}
-              class={barClass(bar, p.critical, p.from === longest)}
-              style={{ ...box(x(p.from), x(p.to) - x(p.from), width), height: `${bar.height}px` }}
+              class={barClass(drawn, p.critical, longest !== undefined && p.critical && p.from <= longest && longest < p.to && drawn.wait)}
+              style={{ ...box(x(p.from), wide, width), height: `${drawn.height}px` }}
             >
-              <Layers bar={bar} />
-              {labelled && <span class="text">{label.placed.text}</span>}
+              <Layers layers={drawn.layers} />
+              {text && <span class="text">{text}</span>}
             </span>
           );
         })}
@@ -66,10 +76,11 @@ function Bars({ row, domain, width, longest }: Props) {
           {label.placed.text}
         </span>
       )}
-      {merged(critical, x).map(([l, r]) => (
+      {merged(row.critical ?? [], x, width).map(([l, r]) => (
         <span key={"p" + l} class="critical-line" style={box(l, r - l, width)} />
       ))}
-      {row.decides_end && <span class="diamond" style={{ left: `${Math.min(x(row.start_ns + row.wall_ns), width - 4)}px` }} />}
+      {row.decides_end && end <= domain.to && <span class="diamond" style={{ left: `${Math.min(x(end), width - 4)}px` }} />}
+      <Marks row={row} x={x} width={width} />
     </>
   );
 }
@@ -85,10 +96,10 @@ function barClass(bar: Bar, critical: boolean, longest: boolean): string {
 }
 
 /** Layers fill a bar from below by the states' shares. */
-function Layers({ bar }: { bar: Bar }) {
+function Layers({ layers }: { layers: readonly Layer[] }) {
   return (
     <>
-      {bar.layers.map((l) => (
+      {layers.map((l) => (
         <span
           key={l.state}
           class={`layer look-${l.look}${l.high > l.low ? " fading" : ""}`}
@@ -103,32 +114,19 @@ function Layers({ bar }: { bar: Bar }) {
   );
 }
 
-function Columns({ pieces, bar, domain, width }: { pieces: Piece[]; bar: Bar; domain: Domain; width: number }) {
-  return (
-    <>
-      {columns(pieces, domain, width).map((c) => (
-        <span
-          key={"f" + c.left}
-          class={`column look-${bar.look}${c.critical ? "" : " pale"}`}
-          style={{ left: `${c.left}px`, width: `${c.width}px`, height: `${Math.max(2, FULL_BAR * c.share)}px` }}
-        />
-      ))}
-    </>
-  );
-}
-
 /** box places something that shall be seen however short it was. */
 function box(left: number, wide: number, width: number): { left: string; width: string } {
   const w = Math.max(2, wide);
   return { left: `${Math.max(0, Math.min(left, width - w)).toFixed(2)}px`, width: `${w.toFixed(2)}px` };
 }
 
-/** merged joins stretches that the screen cannot tell apart. */
-function merged(parts: readonly Interval[], x: (ns: number) => number): [number, number][] {
+/** merged gives what is shown of stretches, and joins those that the screen cannot tell apart. */
+function merged(parts: readonly Interval[], x: (ns: number) => number, width: number): [number, number][] {
   const out: [number, number][] = [];
   for (const [from, to] of parts) {
-    const l = x(from);
-    const r = x(to);
+    const l = Math.max(0, x(from));
+    const r = Math.min(width, x(to));
+    if (r < 0 || l > width) continue;
     const last = out[out.length - 1];
     if (last && l - last[1] < 1) last[1] = Math.max(last[1], r);
     else out.push([l, r]);
@@ -142,20 +140,25 @@ interface Label {
   left: number;
 }
 
-/** labelOf puts the row's label into its widest piece, or beside the span. */
+/** labelOf puts the row's label into its widest piece, or beside the span when no piece has room for one. */
 function labelOf(row: Row, bar: Bar, pieces: Piece[], x: (ns: number) => number, width: number): Label | undefined {
   let piece: Piece | undefined;
   for (const p of pieces) if (!piece || p.to - p.from > piece.to - piece.from) piece = p;
   if (!piece) return undefined;
-  const start = x(row.start_ns);
-  const end = Math.max(x(row.start_ns + row.wall_ns), start + 2) + (row.decides_end ? 6 : 0);
+  const wide = x(piece.to) - x(piece.from);
+  const whole = pieces.length === 1 && piece.ns === piece.to - piece.from;
+  // What a piece is called is its own; only one that is all of the row speaks for the row.
+  if (piece.state !== undefined && !whole && fit(pieceLabels(piece), wide, measureBar) !== undefined) return undefined;
+
+  const start = Math.max(0, x(row.start_ns));
+  const end = Math.min(width, Math.max(x(row.start_ns + row.wall_ns), start + 2)) + (row.decides_end || row.status === "error" ? 8 : 0);
   // A span with children says beside its bar only what its columns say already.
   const beside = row.children === 0 && bar.state !== "cpu";
   const left = beside ? start : 0;
   const right = beside ? width - end : 0;
-  const wide = x(piece.to) - x(piece.from);
   const measure: Measure = (text) => measureBar(text) + (bar.layers.length > 0 ? 4 : 0);
-  const placed = place(bar.labels, wide, left, right, measure);
+  const inside = piece.state === undefined || whole ? wide : 0;
+  const placed = place(bar.labels, inside, left, right, measure);
   if (!placed) return undefined;
   const at = placed.where === "left" ? start - measureSmall(placed.text) - PAD : end + PAD;
   return { piece, placed, left: at };

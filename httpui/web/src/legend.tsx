@@ -4,11 +4,11 @@ import { useMemo, useState } from "preact/hooks";
 import { byStateOrder, stateStyle } from "./encoding";
 import { recall, remember } from "./memory";
 import { Swatch } from "./swatch";
-import type { Row } from "./types";
+import { EVIDENCES, type Spans } from "./columns";
 
-export function Legend({ rows }: { rows: readonly Row[] }) {
+export function Legend({ spans }: { spans: Spans }) {
   const [open, setOpen] = useState(openAtFirst);
-  const seen = useMemo(() => seenIn(rows), [rows]);
+  const seen = useMemo(() => seenIn(spans), [spans]);
   const toggle = (e: Event) => {
     const now = (e.currentTarget as HTMLDetailsElement).open;
     if (now === open) return; // the browser also reports how it was drawn
@@ -42,6 +42,23 @@ export function Legend({ rows }: { rows: readonly Row[] }) {
           <span class="swatch critical-line" aria-hidden="true" />
           critical path
         </li>
+        {seen.exact && (
+          <li>
+            <span class="swatch-pair" aria-hidden="true">
+              <Swatch look="cpu" />
+              <Swatch look="net" />
+            </span>
+            side by side: exact, where in time is known
+          </li>
+        )}
+        {seen.events && (
+          <li>
+            <span class="swatch mark-box" aria-hidden="true">
+              <span class="mark" />
+            </span>
+            event
+          </li>
+        )}
         {seen.decides && (
           <li>
             <span class="swatch diamond-box" aria-hidden="true">
@@ -75,31 +92,38 @@ interface Seen {
   inferred: Set<string>;
   sampled: boolean;
   decides: boolean;
+  events: boolean;
+  /** An execution trace tells of some spans what they did when. */
+  exact: boolean;
   /** A look that occurs both on the critical path and off it. */
   pale: "net" | "cpu" | undefined;
 }
 
-function seenIn(rows: readonly Row[]): Seen {
+function seenIn(spans: Spans): Seen {
+  const seen = new Set<number>(); // words with their evidence
+  for (let k = 0; k < spans.stateWord.length; k++) if (spans.stateTime[k]! > 0) seen.add(spans.stateWord[k]!);
   const states = new Set<string>();
   const inferred = new Set<string>();
+  for (const w of seen) {
+    const state = spans.words[w >> 2]!;
+    states.add(state);
+    if (EVIDENCES[w & 3] === "inferred") inferred.add(state);
+  }
   let sampled = false;
   let decides = false;
   let off = false;
-  for (const row of rows) {
-    for (const [state, ns] of Object.entries(row.states ?? {})) {
-      if (ns <= 0) continue;
-      states.add(state);
-      if (row.state_evidence?.[state] === "inferred") inferred.add(state);
-    }
-    sampled ||= row.evidence === "sampled" && row.samples > 0;
-    decides ||= row.decides_end === true;
-    off ||= row.self_ns > 0 && !row.critical?.length;
+  for (let i = 0; i < spans.n && !(sampled && decides && off); i++) {
+    sampled ||= spans.evidence(i) === "sampled" && spans.samples[i]! > 0;
+    decides ||= spans.decidesEnd(i);
+    off ||= spans.self[i]! > 0 && !spans.critical(i);
   }
   return {
     states: [...states].sort(byStateOrder),
     inferred,
     sampled,
     decides,
+    events: spans.hasEvents,
+    exact: spans.lineState.length > 0,
     pale: off ? (states.has("net") ? "net" : "cpu") : undefined,
   };
 }

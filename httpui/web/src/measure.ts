@@ -3,31 +3,40 @@
 
 import type { Measure } from "./label";
 
-const widths = new Map<string, number>();
 let canvas: CanvasRenderingContext2D | null | undefined;
 
 /** measureBar measures text in the font of the labels in bars. */
-export const measureBar: Measure = (text) => measured("600 12px", text);
+export const measureBar: Measure = measured("600 12px");
 
 /** measureSmall measures text in the font of the labels beside bars. */
-export const measureSmall: Measure = (text) => measured("400 12px", text);
+export const measureSmall: Measure = measured("400 12px");
 
 /** measureMono measures text in the font of the stacks. */
-export const measureMono: Measure = (text) => measured("400 12px", text, "monospace");
+export const measureMono: Measure = measured("400 12px", "monospace");
 
-function measured(weight: string, text: string, family?: string): number {
-  const font = `${weight} ${family ?? bodyFamily()}`;
-  const key = font + "\n" + text;
-  let width = widths.get(key);
-  if (width === undefined) {
+/**
+ * measured gives the sum of the characters' widths, each of which is measured
+ * once: text that is kerned is no wider, and a label costs next to nothing.
+ */
+function measured(weight: string, family?: string): Measure {
+  const widths = new Map<string, number>();
+  let font = "";
+  const wide = (char: string): number => {
+    font ||= `${weight} ${family ?? bodyFamily()}`;
     canvas ??= document.createElement("canvas").getContext("2d");
-    if (canvas) canvas.font = font;
-    width = canvas ? canvas.measureText(text).width : text.length * 7;
-    // Labels of a trace of 50k spans must not stay here for ever.
-    if (widths.size > 20_000) widths.clear();
-    widths.set(key, width);
-  }
-  return width;
+    if (!canvas) return 7;
+    canvas.font = font;
+    const width = canvas.measureText(char).width;
+    // Names may hold any of a hundred thousand characters.
+    if (widths.size > 2000) widths.clear();
+    widths.set(char, width);
+    return width;
+  };
+  return (text) => {
+    let sum = 0;
+    for (const char of text) sum += widths.get(char) ?? wide(char);
+    return sum;
+  };
 }
 
 let family: string | undefined;

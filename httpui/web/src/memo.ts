@@ -12,3 +12,13 @@ export function memo<P extends object>(render: (props: P) => VNode): ComponentTy
     }
   };
 }
+
+/** perObject remembers what make gave for an object as long as the object is there. It must hang on nothing else. */
+export function perObject<K extends object, V>(make: (of: K) => V): (of: K) => V {
+  const known = new WeakMap<K, V>();
+  return (of) => {
+    let v = known.get(of);
+    if (v === undefined) known.set(of, (v = make(of)));
+    return v;
+  };
+}

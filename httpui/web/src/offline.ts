@@ -2,13 +2,13 @@
 // compressed in elements of the page, the spans in chunks.
 
 import { Failure } from "./failure";
-import type { Trace } from "./types";
 
 /** offline is the id of the trace that this file holds, "" when the page is served. */
 export const offline = document.documentElement.dataset["trace"] ?? "";
 
 interface Pack {
-  trace: Trace;
+  /** What the page of a trace reads. */
+  trace: unknown;
   order: string[];
   chunk: number;
 }

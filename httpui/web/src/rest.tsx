@@ -1,5 +1,5 @@
 import { Attributes } from "./attributes";
-import { count, duration } from "./format";
+import { count, duration, grouped } from "./format";
 import { traceHref } from "./route";
 import type { SpanDetail, Trace } from "./types";
 
@@ -21,7 +21,7 @@ export function Rest({ span, trace }: { span: SpanDetail; trace: Trace }) {
           </section>
         )}
         {dropped.length > 0 && (
-          <p class="dim">Dropped by the SDK's limits: {dropped.map(([what, n]) => `${n.toLocaleString("en")} ${what}`).join(", ")}.</p>
+          <p class="dim">Dropped by the SDK's limits: {dropped.map(([what, n]) => `${grouped(n)} ${what}`).join(", ")}.</p>
         )}
       </div>
       <div>

@@ -33,7 +33,8 @@ export function parse(url: URL, root: URL = mount): Route {
 }
 
 function spanOf(hash: string): string {
-  return /^#span=([0-9a-f]{16})$/i.exec(hash)?.[1]?.toLowerCase() ?? "";
+  const span = new URLSearchParams(hash.slice(1)).get("span") ?? "";
+  return /^[0-9a-f]{16}$/i.test(span) ? span.toLowerCase() : "";
 }
 
 export function listHref(params?: URLSearchParams): string {

@@ -1,7 +1,7 @@
 // One row of the waterfall.
 
 import { memo } from "./memo";
-import { cpuPercent, cpuText, duration } from "./format";
+import { count, cpuPercent, cpuText, duration, exactPart } from "./format";
 import { Lane } from "./lane";
 import { traceHref } from "./route";
 import { ServiceChip } from "./service";
@@ -20,12 +20,14 @@ interface Props {
   /** Whether its children are shown; undefined without children. */
   open: boolean | undefined;
   selected: boolean;
+  /** Whether it stands here only for the spans below it that a filter asks for. */
+  leads: boolean;
   /** The start of the piece that is the longest wait, when it is in this row. */
   longest: number | undefined;
   domain: Domain;
   width: number;
-  onSelect: (id: string, how: "click" | "key") => void;
-  onToggle: (id: string) => void;
+  onSelect: (index: number, how: "click" | "key") => void;
+  onToggle: (index: number) => void;
 }
 
 /** INDENT is the step per level in pixels; deeper than DEEPEST the names stay in line. */
@@ -39,13 +41,13 @@ export const SpanRow = memo(function SpanRow(p: Props) {
     if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey) return;
     if (getSelection()?.isCollapsed === false) return;
     e.preventDefault();
-    if ((e.target as Element).closest(".toggle")) p.onToggle(row.span_id);
-    else if (!p.selected) p.onSelect(row.span_id, "click");
+    if ((e.target as Element).closest(".toggle")) p.onToggle(row.index);
+    else if (!p.selected) p.onSelect(row.index, "click");
   };
   return (
     <div
       id={`row-${row.span_id}`}
-      class={`grid-row row${p.selected ? " selected" : ""}${row.status === "error" ? " failed" : ""}`}
+      class={`grid-row row${p.selected ? " selected" : ""}${row.status === "error" ? " failed" : ""}${p.leads ? " leads" : ""}`}
       role="row"
       aria-rowindex={p.position + 2}
       aria-level={row.depth + 1}
@@ -63,9 +65,8 @@ export const SpanRow = memo(function SpanRow(p: Props) {
       <div role="gridcell" class="num cpu" title={cpu.title}>
         {cpu.figure}
       </div>
-      <div role="gridcell" class="evidence" title={cpu.title}>
-        {cpu.interval && `${cpu.interval} · `}
-        {cpu.evidence}
+      <div role="gridcell" class="evidence" title={cpu.title + exactPart(row)}>
+        {evidence(row)}
       </div>
       <div role="gridcell" class="num share" title={cpu.title}>
         {cpuPercent(row, row.wall_ns)}
@@ -96,10 +97,23 @@ function Name({ row, trace, open, foreign, colour }: Props) {
         {failure && <span class="error-text">{failure} </span>}
         {row.detail && <span>{row.detail}</span>}
         {row.detail && !row.awaited && " · "}
+        {row.links ? (
+          <span title={count(row.links, "link") + " to other spans, in the details"}>
+            {row.detail && " · "}↗{row.links > 1 ? row.links : ""}
+          </span>
+        ) : null}
         {!row.awaited && <span title="It ended after its parent, or its parent did not wait for it">not awaited</span>}
       </span>
     </>
   );
+}
+
+/** evidence words what the CPU figure rests on, in the room of a column. */
+function evidence(row: Row): string {
+  const part = exactPart(row).replace("; exact for the ", "");
+  if (part) return part.startsWith(";") ? part.slice(2) : `exact: ${part}`;
+  const cpu = cpuText(row);
+  return cpu.interval ? `${cpu.interval} · ${cpu.evidence}` : cpu.evidence;
 }
 
 function title(row: Row): string {

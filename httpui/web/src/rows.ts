@@ -1,63 +1,81 @@
 // Which rows of the tree are shown, and how to walk them.
 
-import type { Row } from "./types";
+import type { Spans } from "./columns";
 import type { Domain } from "./segments";
 
-/** Tree is a trace's rows with what walking them needs. */
-export interface Tree {
-  rows: readonly Row[];
-  /** The index behind each row's last descendant. */
-  ends: Int32Array;
-  index: Map<string, number>;
-}
+/** Rows are indices of rows. */
+export type Rows = ReadonlySet<number>;
 
-/** makeTree reads the tree from the preorder rows and their depths. */
-export function makeTree(rows: readonly Row[]): Tree {
-  const ends = new Int32Array(rows.length);
-  const open: number[] = [];
-  const index = new Map<string, number>();
-  rows.forEach((row, i) => {
-    while (open.length > 0 && rows[open[open.length - 1]!]!.depth >= row.depth) ends[open.pop()!] = i;
-    open.push(i);
-    index.set(row.span_id, i);
-  });
-  for (const i of open) ends[i] = rows.length;
-  return { rows, ends, index };
-}
+export const NO_ROWS: Rows = new Set();
 
-/** visible gives the indices of the rows that no collapsed row hides. */
-export function visible(tree: Tree, collapsed: ReadonlySet<string>): number[] {
+/** visible gives the rows that no collapsed row hides; with keep only those that it names. */
+export function visible(spans: Spans, collapsed: Rows, keep?: Uint8Array): number[] {
   const out: number[] = [];
-  for (let i = 0; i < tree.rows.length; ) {
-    out.push(i);
-    i = collapsed.has(tree.rows[i]!.span_id) ? tree.ends[i]! : i + 1;
+  const some = collapsed.size > 0;
+  for (let i = 0; i < spans.n; ) {
+    if (!keep || keep[i]) out.push(i);
+    i = some && collapsed.has(i) ? spans.ends[i]! : i + 1;
   }
   return out;
 }
 
-/** parentOf gives the index of a row's parent as displayed, -1 for a top row. */
-export function parentOf(tree: Tree, i: number): number {
-  const depth = tree.rows[i]!.depth;
-  for (let p = i - 1; p >= 0; p--) if (tree.rows[p]!.depth < depth) return p;
-  return -1;
+/** rowOf finds a row among the shown ones, which are in order; -1 when it is hidden. */
+export function rowOf(shown: readonly number[], index: number): number {
+  let low = 0;
+  for (let high = shown.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (shown[middle]! < index) low = middle + 1;
+    else high = middle;
+  }
+  return shown[low] === index ? low : -1;
+}
+
+export function hasChildren(spans: Spans, i: number): boolean {
+  return spans.ends[i]! > i + 1;
 }
 
 /** reveal gives collapsed without the ancestors of row i. */
-export function reveal(tree: Tree, collapsed: ReadonlySet<string>, i: number): ReadonlySet<string> {
-  const ancestors: string[] = [];
-  for (let p = parentOf(tree, i); p >= 0; p = parentOf(tree, p)) ancestors.push(tree.rows[p]!.span_id);
-  if (!ancestors.some((id) => collapsed.has(id))) return collapsed;
+export function reveal(spans: Spans, collapsed: Rows, i: number): Rows {
+  let next: Set<number> | undefined;
+  for (let p = spans.parent[i]!; p >= 0; p = spans.parent[p]!) {
+    if (collapsed.has(p)) (next ??= new Set(collapsed)).delete(p);
+  }
+  return next ?? collapsed;
+}
+
+/** toggled gives collapsed with row i the other way. */
+export function toggled(collapsed: Rows, i: number): Rows {
   const next = new Set(collapsed);
-  for (const id of ancestors) next.delete(id);
+  if (!next.delete(i)) next.add(i);
   return next;
 }
 
+/** everyParent collapses all rows but the top ones. */
+export function everyParent(spans: Spans): Rows {
+  const out = new Set<number>();
+  for (let i = 0; i < spans.n; i++) if (spans.depth[i]! > 0 && hasChildren(spans, i)) out.add(i);
+  return out;
+}
+
+/** moved translates rows of one answer for a trace to those of the next. */
+export function moved(rows: Rows, from: Spans, to: Spans): Rows {
+  if (rows.size === 0 || from === to) return rows;
+  const index = new Map<string, number>();
+  for (let i = to.n - 1; i >= 0; i--) index.set(to.id(i), i);
+  const out = new Set<number>();
+  for (const i of rows) {
+    const at = index.get(from.id(i));
+    if (at !== undefined) out.add(at);
+  }
+  return out;
+}
+
 /** domainOf spans the request and every span, also those that outlive it. */
-export function domainOf(rows: readonly Row[], wall: number): Domain {
+export function domainOf(spans: Spans, wall: number): Domain {
   const d = { from: 0, to: Math.max(wall, 1) };
-  for (const r of rows) {
-    d.from = Math.min(d.from, r.start_ns);
-    d.to = Math.max(d.to, r.start_ns + r.wall_ns);
+  for (let i = 0; i < spans.n; i++) {
+    d.from = Math.min(d.from, spans.start[i]!);
+    d.to = Math.max(d.to, spans.start[i]! + spans.wall[i]!);
   }
   return d;
 }

@@ -1,7 +1,7 @@
 // Arithmetic on stretches of the trace's time. Every input list is sorted and
 // free of overlaps, and so is every result.
 
-import type { Interval } from "./types";
+import type { Interval, Row } from "./types";
 
 /** Domain is the stretch of time that the time axis shows. */
 export interface Domain {
@@ -14,6 +14,12 @@ export interface Piece {
   from: number;
   to: number;
   critical: boolean;
+  /** What an execution trace tells that it was; undefined where none tells. */
+  state?: string;
+  /** The share of it in which the kernel ran something else. */
+  stolen?: number;
+  /** How long it is as a whole, also where it is cut to what is shown. */
+  ns?: number;
 }
 
 /** splitCritical cuts self time where the critical path enters and leaves it. */
@@ -52,49 +58,69 @@ export function total(parts: readonly Interval[]): number {
   return parts.reduce((sum, [f, t]) => sum + (t - f), 0);
 }
 
-/** Column is a run of pixel columns that are filled to the same share. */
-export interface Column {
-  left: number;
-  width: number;
-  /** The part of the column's time that the pieces cover, 0 < share <= 1. */
-  share: number;
-  critical: boolean;
+/** piecesOf gives a row's self time, what is known of it stretch by stretch, and the rest. */
+export function piecesOf(row: Row): Piece[] {
+  const self = row.self ?? [];
+  const critical = row.critical ?? [];
+  const line = row.timeline ?? [];
+  if (line.length === 0) return splitCritical(self, critical);
+  const out: Piece[] = [];
+  const known: Interval[] = [];
+  for (const s of line) {
+    known.push([s.from, s.to]);
+    const stolen = s.to > s.from ? Math.min(1, s.stolen / (s.to - s.from)) : 0;
+    for (const p of splitCritical([[s.from, s.to]], touching(critical, s.from, s.to))) out.push({ ...p, state: s.state, stolen });
+  }
+  for (const [from, to] of self) {
+    const open = gaps(from, to, touching(known, from, to));
+    for (const p of splitCritical(open, touching(critical, from, to))) out.push({ ...p, state: "unknown" });
+  }
+  return out.sort((a, b) => a.from - b.from);
+}
+
+/** touching gives those of sorted parts that touch a stretch. */
+function touching(parts: readonly Interval[], from: number, to: number): readonly Interval[] {
+  let low = 0;
+  for (let high = parts.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (parts[middle]![1] <= from) low = middle + 1;
+    else high = middle;
+  }
+  let end = low;
+  while (end < parts.length && parts[end]![0] < to) end++;
+  return parts.slice(low, end);
+}
+
+/** cut gives the pieces that a stretch of time shows, cut to it. */
+export function cut(pieces: readonly Piece[], d: Domain): Piece[] {
+  const out: Piece[] = [];
+  for (const p of pieces) {
+    if (p.to < d.from || p.from > d.to) continue;
+    out.push({ ...p, ns: p.to - p.from, from: Math.max(p.from, d.from), to: Math.min(p.to, d.to) });
+  }
+  return out;
 }
 
 /**
- * columns draws pieces that are finer than the screen: each pixel column is
- * filled by the share of its time that the pieces cover, so that no piece wins
- * over its neighbours. Cost and result grow with the width, not with the pieces'
- * square.
+ * shares tells of each pixel column how much of its time is of each kind, so that
+ * no piece wins over its neighbours: the value of kind k in column x is at
+ * x*kinds+k, at most 1 in sum.
  */
-export function columns(pieces: readonly Piece[], d: Domain, width: number): Column[] {
+export function shares(pieces: readonly Piece[], kindOf: (p: Piece) => number, kinds: number, d: Domain, width: number): Float32Array {
   const n = Math.max(1, Math.floor(width));
-  const filled = new Float64Array(n);
-  const critical = new Float64Array(n);
+  const out = new Float32Array(n * kinds);
   const perPixel = (d.to - d.from) / n;
   for (const p of pieces) {
+    const kind = kindOf(p);
     const first = Math.max(0, Math.floor((p.from - d.from) / perPixel));
     const last = Math.min(n - 1, Math.floor((p.to - d.from) / perPixel));
     for (let x = first; x <= last; x++) {
       const left = d.from + x * perPixel;
       const part = (Math.min(p.to, left + perPixel) - Math.max(p.from, left)) / perPixel;
-      if (part <= 0) continue;
-      filled[x]! += part;
-      if (p.critical) critical[x]! += part;
+      if (part > 0) out[x * kinds + kind]! += part;
     }
   }
-
-  // Equal neighbours join: eight levels are as many as 18 px can show.
-  const runs: Column[] = [];
-  for (let x = 0; x < n; x++) {
-    if (filled[x]! <= 0) continue;
-    const share = Math.max(1, Math.min(8, Math.round(filled[x]! * 8))) / 8;
-    const crit = critical[x]! * 2 >= filled[x]!;
-    const last = runs[runs.length - 1];
-    if (last && last.left + last.width === x && last.share === share && last.critical === crit) last.width++;
-    else runs.push({ left: x, width: 1, share, critical: crit });
-  }
-  return runs;
+  return out;
 }
 
 /** ticks gives round times for an axis of that width, the first at or after d.from. */

@@ -37,14 +37,14 @@ export interface Span {
 }
 
 /** OVERSCAN is how many rows are kept ready beyond each edge of the window. */
-const OVERSCAN = 8;
+const OVERSCAN = 4;
 
 /**
  * useWindowRows gives the rows [first, last) of a list of equally high rows that
  * the window shows while the document scrolls: 50k spans cost as much as 50.
  */
 export function useWindowRows(ref: RefObject<HTMLElement | null>, count: number, rowHeight: number): Span {
-  const [span, setSpan] = useState<Span>({ first: 0, last: Math.min(count, 60) });
+  const [span, setSpan] = useState<Span>({ first: 0, last: Math.min(count, 40) });
   useLayoutEffect(() => {
     let frame = 0;
     const read = () => {

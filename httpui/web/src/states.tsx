@@ -55,8 +55,9 @@ function why(row: Row, state: string, evidence: string): string {
     const cpu = cpuText(row);
     return `${count(row.samples, "sample")}${cpu.interval ? `, ${duration(row.cpu_low_ns)} to ${duration(row.cpu_high_ns)}` : ""}`;
   }
+  if (state === "steal") return "inferred from the kernel's accounts of the thread";
   if (evidence === "inferred") return "inferred from span kind";
   if (evidence === "exact") return "exact, execution trace";
-  if (state === "unknown") return row.cpu_reason || "a CPU profile cannot tell what it was";
+  if (state === "unknown") return row.cpu_reason || (row.exact ? "not in the execution trace" : "a CPU profile cannot tell what it was");
   return evidence;
 }

@@ -1,27 +1,40 @@
 // One trace: what it was, the sentence, the budget, the waterfall, the details.
 
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { useData } from "./api";
 import { Budget } from "./budget";
-import { Detail } from "./detail";
+import { Spans, type Columns } from "./columns";
 import { serviceColours } from "./encoding";
 import { ErrorView, Stale } from "./error";
+import { Explorer } from "./explorer";
 import { count, cpuText, duration, localTime, shortID, utcTitle } from "./format";
 import { Formats } from "./formats";
 import { Legend } from "./legend";
 import { Findings, Problems } from "./notes";
-import { go, replace, traceHref } from "./route";
-import { makeTree } from "./rows";
+import { offline } from "./offline";
+import { traceHref } from "./route";
 import { ServiceChip } from "./service";
+import { summaries } from "./signals";
 import type { Trace } from "./types";
-import { Waterfall } from "./waterfall";
 
 /** A trace whose samples may still come is asked for again, but not for ever. */
 const PENDING_EVERY = 2000;
 const PENDING_TRIES = 10;
 
+/** SERVICES is how many services the head names. */
+const SERVICES = 12;
+
+/** columnsHref is where a trace's columns are. */
+const columnsHref = (id: string) => traceHref(id) + (offline ? "" : "?columns=1");
+
+/** decode makes typed arrays of the answer's columns; what they were made of can go. */
+function decode(answer: unknown): Trace {
+  const { columns, ...head } = answer as Omit<Trace, "spans"> & { columns: Columns };
+  return { ...head, spans: new Spans(columns) };
+}
+
 export function TraceView({ id, span }: { id: string; span: string }) {
-  const { data, failure, reload } = useData<Trace>(traceHref(id));
+  const { data, failure, reload } = useData<Trace>(columnsHref(id), decode);
   const [tries, setTries] = useState(0);
   const waiting = data?.pending === true && tries < PENDING_TRIES;
 
@@ -56,22 +69,10 @@ interface LoadedProps {
 }
 
 function Loaded({ trace, span, waiting, onAgain }: LoadedProps) {
-  const rows = trace.spans ?? [];
-  const tree = useMemo(() => makeTree(rows), [trace]);
-  const colours = useMemo(() => serviceColours(rows.map((r) => r.service)), [trace]);
-  const selected = tree.index.get(span);
-
-  const select = useCallback(
-    (id: string, how: "click" | "key") => (how === "click" ? go : replace)(traceHref(trace.trace_id, id)),
-    [trace.trace_id],
-  );
-  const close = useCallback(() => {
-    replace(traceHref(trace.trace_id));
-    document.getElementById("waterfall")?.focus({ preventScroll: true });
-  }, [trace.trace_id]);
-
+  const { spans } = trace;
+  const colours = useMemo(() => coloursOf(spans), [spans]);
   const problems = [...(trace.problems ?? []), ...holes(trace)];
-  if (span && selected === undefined) problems.push(`The span ${span} is not in this trace, or has not ended.`);
+  if (span && spans.indexOf(span) < 0) problems.push(`The span ${span} is not in this trace, or has not ended.`);
 
   return (
     <div class="trace">
@@ -88,27 +89,20 @@ function Loaded({ trace, span, waiting, onAgain }: LoadedProps) {
         </p>
       )}
       <Budget trace={trace} />
-      <Legend rows={rows} />
+      <Legend spans={spans} />
       <Findings findings={trace.findings ?? []} trace={trace.trace_id} />
       <Problems problems={problems} />
-      <Waterfall trace={trace} tree={tree} colours={colours} selected={selected} onSelect={select} onClose={close} />
-      {selected !== undefined && (
-        <Detail
-          key={span}
-          trace={trace}
-          row={rows[selected]!}
-          colour={colours.get(rows[selected]!.service) ?? 0}
-          onClose={close}
-        />
-      )}
+      <Explorer trace={trace} span={span} colours={colours} />
       <Formats trace={trace.trace_id} />
     </div>
   );
 }
 
 function Head({ trace, colours }: { trace: Trace; colours: ReadonlyMap<string, number> }) {
-  const rows = trace.spans ?? [];
-  const errors = rows.reduce((n, r) => n + (r.status === "error" ? 1 : 0), 0);
+  const { spans } = trace;
+  let errors = 0;
+  for (let i = 0; i < spans.n; i++) if (spans.failed(i)) errors++;
+  const meanwhile = summaries(trace.signals ?? [], { from: 0, to: trace.wall_ns });
   const headline = trace.headline;
   const cpu = cpuText(trace);
   return (
@@ -123,7 +117,7 @@ function Head({ trace, colours }: { trace: Trace; colours: ReadonlyMap<string, n
         <time dateTime={trace.start} title={utcTitle(trace.start)}>
           {localTime(trace.start)}
         </time>
-        <span>{count(rows.length, "span")}</span>
+        <span>{count(spans.n, "span")}</span>
         {errors > 0 && (
           <span class="error-text">
             <span class="error-mark" aria-hidden="true">
@@ -136,10 +130,12 @@ function Head({ trace, colours }: { trace: Trace; colours: ReadonlyMap<string, n
           CPU {cpu.figure}
           {cpu.interval && ` (${cpu.interval})`}, {cpu.evidence}
         </span>
+        {trace.kept && <span title="It stays when what is around it is evicted">kept: {trace.kept}</span>}
         <span class="services">
-          {[...colours].map(([name, colour]) => (
+          {[...colours].slice(0, SERVICES).map(([name, colour]) => (
             <ServiceChip key={name} name={name} colour={colour} />
           ))}
+          {colours.size > SERVICES && <span class="dim">and {count(colours.size - SERVICES, "more", "more")}</span>}
         </span>
       </p>
       {headline && (headline.strong || headline.rest) && (
@@ -149,8 +145,20 @@ function Head({ trace, colours }: { trace: Trace; colours: ReadonlyMap<string, n
           {headline.rest}
         </p>
       )}
+      {meanwhile.length > 0 && (
+        <p class="meanwhile dim">
+          Meanwhile in the process: {meanwhile.join("; ")}.
+        </p>
+      )}
     </>
   );
+}
+
+/** coloursOf numbers the services in the order in which they appear. */
+function coloursOf(spans: Spans): ReadonlyMap<string, number> {
+  const seen = new Set<number>();
+  for (let i = 0; i < spans.n; i++) seen.add(spans.service[i]!);
+  return serviceColours([...seen].map((w) => spans.words[w]!));
 }
 
 /** holes words the stretches of the trace for which nobody took CPU samples. */

@@ -1,6 +1,8 @@
 // What the handler answers as JSON. Times are nanoseconds; start_ns and every
 // [from, to] pair count from the trace's start.
 
+import type { Spans } from "./columns";
+
 /** Evidence says how a figure is known. */
 export type Evidence = "exact" | "sampled" | "inferred" | "none";
 
@@ -87,10 +89,33 @@ export interface ProfileWindow {
   hole?: string;
 }
 
-/** Row is one span of the waterfall; rows come in display order, parents first. */
+/** Signals is what the process went through in a stretch of the trace's time. */
+export interface Signals {
+  start_ns: number;
+  end_ns: number;
+  values: Record<string, number>;
+}
+
+/** Stretch is a part of a span's self time of which an execution trace tells what it was. */
+export interface Stretch {
+  from: number;
+  to: number;
+  state: string;
+  /** How much of it the kernel ran something else; where in it is not known. */
+  stolen: number;
+}
+
+/** Mark is an event of a span. */
+export interface Mark {
+  at: number;
+  name: string;
+}
+
+/** Row is one span of the waterfall as an object; see Spans.row. */
 export interface Row extends CPU {
+  /** Its place among the trace's rows, which are in display order, parents first. */
+  index: number;
   span_id: string;
-  parent_id?: string;
   service: string;
   name: string;
   detail?: string;
@@ -105,16 +130,15 @@ export interface Row extends CPU {
   wall_ns: number;
   self_ns: number;
   self?: Interval[] | null;
-  total_cpu_ns?: number;
-  total_cpu_low_ns?: number;
-  total_cpu_high_ns?: number;
-  total_samples?: number;
-  total_evidence?: Evidence;
   states?: Record<string, number> | null;
   state_evidence?: Record<string, Evidence> | null;
   critical?: Interval[] | null;
   decides_end?: boolean;
-  events?: number;
+  links?: number;
+  timeline?: Stretch[];
+  /** The part of the trace's time for which an execution trace tells what the span did. */
+  exact?: Interval | undefined;
+  marks?: Mark[];
 }
 
 export interface Trace extends CPU {
@@ -126,7 +150,12 @@ export interface Trace extends CPU {
   critical_ns?: number;
   headline?: { strong: string; rest: string } | null;
   budget?: BudgetPart[] | null;
-  spans: Row[] | null;
+  /** The end of the latest span. */
+  extent_ns?: number;
+  rootless?: boolean;
+  kept?: string;
+  signals?: Signals[] | null;
+  spans: Spans;
   findings?: Finding[] | null;
   problems?: string[] | null;
   /** Samples of this trace may still arrive. */
@@ -168,8 +197,24 @@ export interface Stack {
   samples: number;
 }
 
-/** SpanDetail is one span whole; figures as in Row, as far as they are given. */
-export interface SpanDetail extends Partial<Omit<Row, "events">> {
+/** Wait is a place where a span was blocked, or waited for a CPU. */
+export interface Wait {
+  state: string;
+  total_ns: number;
+  count: number;
+  frames: Frame[];
+  /** Where the goroutine was that ended the last of the waits, and the span that it worked for. */
+  waker: Frame[];
+  waker_span: string;
+}
+
+/** SpanDetail is what only the whole span has. */
+export interface SpanDetail {
+  total_cpu_ns?: number;
+  total_cpu_low_ns?: number;
+  total_cpu_high_ns?: number;
+  total_samples?: number;
+  total_evidence?: Evidence;
   start?: string;
   end?: string;
   attributes?: Attribute[] | null;
@@ -180,6 +225,8 @@ export interface SpanDetail extends Partial<Omit<Row, "events">> {
   dropped?: Record<string, number> | null;
   late_samples?: number;
   stacks?: Stack[] | null;
+  waits?: Wait[] | null;
+  goroutines?: number;
 }
 
 /** Problem is the body of every answer that is no data. */

@@ -1,131 +1,89 @@
 // The waterfall: a tree grid of spans beside their bars.
 
-import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { isWait } from "./bar";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Axis, GridLines } from "./axis";
+import { BAND, Bands } from "./bands";
+import type { Collapse } from "./collapse";
+import type { Found } from "./find";
+import { useGestures } from "./gestures";
 import { SpanRow } from "./row";
-import { domainOf, parentOf, reveal, visible, type Tree } from "./rows";
+import { hasChildren, rowOf } from "./rows";
 import { savedScroll } from "./route";
-import { splitCritical } from "./segments";
+import type { Domain } from "./segments";
+import { bandsOf, kindsOf } from "./signals";
 import { useMedia, useWidth, useWindowRows } from "./size";
-import type { Row, Trace } from "./types";
+import { longestWait } from "./stalls";
+import type { Trace } from "./types";
+import { useTreeKeys } from "./treekeys";
 
 /** Row heights in pixels; --row in waterfall.css follows them. */
 const ROW = 34;
 const ROW_PHONE = 58;
+/** SLOTS is how many rows a window shows at most, unless it is very high. */
+const SLOTS = 64;
 /** HEAD is what the head of the grid and a little air above a row take. */
 const HEAD = 40;
 
 interface Props {
   trace: Trace;
-  tree: Tree;
+  /** The rows that are neither collapsed nor filtered away. */
+  shown: readonly number[];
+  found: Found | undefined;
+  collapse: Collapse;
   colours: ReadonlyMap<string, number>;
-  /** The index of the selected row. */
-  selected: number | undefined;
-  onSelect: (id: string, how: "click" | "key") => void;
+  /** The index of the selected row, -1 for none. */
+  selected: number;
+  domain: Domain;
+  whole: Domain;
+  onShow: (shown: Domain | undefined) => void;
+  onSelect: (index: number, how: "click" | "key") => void;
   onClose: () => void;
 }
 
-export function Waterfall({ trace, tree, colours, selected, onSelect, onClose }: Props) {
-  const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
-  const shown = useMemo(() => visible(tree, collapsed), [tree, collapsed]);
-  const domain = useMemo(() => domainOf(tree.rows, trace.wall_ns), [tree]);
-  const longest = useMemo(() => longestWait(tree.rows), [tree]);
+export function Waterfall({ trace, shown, found, collapse, colours, selected, domain, whole, onShow, onSelect, onClose }: Props) {
+  const { spans } = trace;
+  const longest = useMemo(() => longestWait(spans), [spans]);
+  const bands = useMemo(() => bandsOf(trace.signals ?? []), [trace]);
 
+  const grid = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const lane = useRef<HTMLDivElement>(null);
-  const phone = useMedia("(max-width: 700px)");
-  const height = phone ? ROW_PHONE : ROW;
+  const height = useMedia("(max-width: 700px)") ? ROW_PHONE : ROW;
   const { first, last } = useWindowRows(body, shown.length, height);
   const width = useWidth(lane);
+  const at = selected < 0 ? -1 : rowOf(shown, selected);
 
-  const at = selected === undefined ? -1 : shown.indexOf(selected);
   useEffect(() => {
-    if (selected !== undefined) setCollapsed((c) => reveal(tree, c, selected));
-  }, [tree, selected]);
+    if (selected >= 0) collapse.reveal(selected);
+  }, [spans, selected]);
   useSelectedInView(body, at, height);
+  useGestures(grid, lane, domain, whole, onShow);
+  const onKey = useTreeKeys({ spans, shown, at, collapse, height, onSelect, onClose });
 
-  const toggle = useCallback((id: string) => {
-    setCollapsed((c) => {
-      const next = new Set(c);
-      if (!next.delete(id)) next.add(id);
-      return next;
-    });
-  }, []);
-
-  const onKey = (e: KeyboardEvent) => {
-    if (e.ctrlKey || e.metaKey || e.altKey) return;
-    const page = Math.max(1, Math.floor((innerHeight * 0.6) / height));
-    const to = (i: number) => {
-      const row = tree.rows[shown[Math.max(0, Math.min(shown.length - 1, i))]!];
-      if (row) onSelect(row.span_id, "key");
-    };
-    const row = at < 0 ? undefined : tree.rows[shown[at]!];
-    switch (e.key) {
-      case "ArrowDown":
-        to(at + 1);
-        break;
-      case "ArrowUp":
-        to(at < 0 ? 0 : at - 1);
-        break;
-      case "Home":
-        to(0);
-        break;
-      case "End":
-        to(shown.length - 1);
-        break;
-      case "PageDown":
-        to(at + page);
-        break;
-      case "PageUp":
-        to(at - page);
-        break;
-      case "ArrowLeft": {
-        if (!row) return;
-        const parent = parentOf(tree, shown[at]!);
-        if (hasChildren(tree, shown[at]!) && !collapsed.has(row.span_id)) toggle(row.span_id);
-        else if (parent >= 0) onSelect(tree.rows[parent]!.span_id, "key");
-        break;
-      }
-      case "ArrowRight":
-        if (!row || !hasChildren(tree, shown[at]!)) return;
-        if (collapsed.has(row.span_id)) toggle(row.span_id);
-        else to(at + 1);
-        break;
-      case "Enter":
-        if (row) document.getElementById("detail")?.focus({ preventScroll: true });
-        else to(0);
-        break;
-      case "Escape":
-        if (!row) return;
-        onClose();
-        break;
-      default:
-        return;
-    }
-    e.preventDefault();
-  };
-
+  // A row that comes in takes the elements of one that went out.
+  const slots = Math.max(SLOTS, last - first);
   const rows = [];
   for (let i = first; i < last; i++) {
     const index = shown[i]!;
-    const row = tree.rows[index]!;
+    const row = spans.row(index);
+    const parent = spans.parent[index]!;
     rows.push(
       <SpanRow
-        key={row.span_id}
+        key={i % slots}
         row={row}
         trace={trace.trace_id}
         position={i}
         top={i * height}
-        foreign={isForeign(tree, index)}
+        foreign={parent < 0 || spans.service[parent] !== spans.service[index]}
         colour={colours.get(row.service) ?? 0}
-        open={hasChildren(tree, index) ? !collapsed.has(row.span_id) : undefined}
+        open={hasChildren(spans, index) ? !collapse.rows.has(index) : undefined}
         selected={i === at}
-        longest={longest?.id === row.span_id ? longest.from : undefined}
+        leads={found !== undefined && found.keep[index] === 1}
+        longest={longest?.row === index ? longest.from : undefined}
         domain={domain}
         width={width}
         onSelect={onSelect}
-        onToggle={toggle}
+        onToggle={collapse.toggle}
       />,
     );
   }
@@ -133,16 +91,17 @@ export function Waterfall({ trace, tree, colours, selected, onSelect, onClose }:
   return (
     <div
       id="waterfall"
-      class="waterfall"
+      class={`waterfall${domain === whole ? "" : " zoomed"}`}
+      ref={grid}
       role="treegrid"
       aria-label="Spans, with a time line"
       aria-rowcount={shown.length + 1}
       aria-colcount={6}
-      aria-activedescendant={at >= first && at < last ? `row-${tree.rows[shown[at]!]!.span_id}` : undefined}
+      aria-activedescendant={at >= first && at < last ? `row-${spans.id(shown[at]!)}` : undefined}
       tabIndex={0}
       onKeyDown={onKey}
     >
-      <div class="head grid-row" role="row" aria-rowindex={1}>
+      <div class="head grid-row" role="row" aria-rowindex={1} style={{ "--bands": `${BAND * kindsOf(bands).length}px` }}>
         <div role="columnheader" class="name">
           Span
         </div>
@@ -160,40 +119,15 @@ export function Waterfall({ trace, tree, colours, selected, onSelect, onClose }:
         </div>
         <div role="columnheader" class="lane" ref={lane} aria-label="Time line">
           <Axis domain={domain} width={width} windows={trace.windows ?? []} />
+          <Bands bands={bands} domain={domain} width={width} />
         </div>
       </div>
       <div class="body" role="rowgroup" ref={body} style={{ height: `${shown.length * height}px` }}>
-        <GridLines domain={domain} width={width} end={trace.wall_ns} />
+        <GridLines domain={domain} width={width} end={trace.wall_ns} bands={bands} />
         {rows}
       </div>
     </div>
   );
-}
-
-function hasChildren(tree: Tree, i: number): boolean {
-  return tree.ends[i]! > i + 1;
-}
-
-/** isForeign tells whether a row's service is another than that of the row above it in the tree. */
-function isForeign(tree: Tree, i: number): boolean {
-  const parent = parentOf(tree, i);
-  return parent < 0 || tree.rows[parent]!.service !== tree.rows[i]!.service;
-}
-
-/** longestWait finds the longest known wait on the critical path. */
-export function longestWait(rows: readonly Row[]): { id: string; from: number } | undefined {
-  let best: { id: string; from: number } | undefined;
-  let length = 0;
-  for (const row of rows) {
-    if (!row.critical?.length || !isWait(row)) continue;
-    for (const p of splitCritical(row.self ?? [], row.critical)) {
-      if (p.critical && p.to - p.from > length) {
-        length = p.to - p.from;
-        best = { id: row.span_id, from: p.from };
-      }
-    }
-  }
-  return best;
 }
 
 /**

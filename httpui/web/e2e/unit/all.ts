@@ -1,6 +1,7 @@
 import "./format";
 import "./layout";
 import "./pages";
+import "./spans";
 import "./views";
 import { tests } from "./check";
 

@@ -1,11 +1,9 @@
-import { barOf, isWait } from "../../src/bar";
+import { barOf, pieceBar, pieceLabels } from "../../src/bar";
 import { slices } from "../../src/budget";
 import { fit, PAD, place } from "../../src/label";
 import { measureBar } from "../../src/measure";
-import { domainOf, makeTree, parentOf, reveal, visible } from "../../src/rows";
-import { columns, gaps, splitCritical, ticks, total } from "../../src/segments";
+import { cut, gaps, piecesOf, shares, splitCritical, ticks, total } from "../../src/segments";
 import type { Row } from "../../src/types";
-import { longestWait } from "../../src/waterfall";
 import { ok, same, test } from "./check";
 
 const ms = 1e6;
@@ -13,6 +11,7 @@ const tenPerLetter = (text: string) => text.length * 10;
 
 function row(change: Partial<Row>): Row {
   return {
+    index: 0,
     span_id: "1",
     service: "s",
     name: "n",
@@ -95,22 +94,35 @@ test("exact states share the height by their time", () => {
   same([single.look, single.layers.length, single.labels[0]], ["cpu", 0, "on CPU 100 ms"]);
 });
 
-test("a wait is what took the most of the self time, when it is known", () => {
-  same(isWait(row({ states: { covered: 90 * ms, net: 6 * ms, cpu: 4 * ms } })), true);
-  same(isWait(row({ states: { net: 4 * ms, cpu: 6 * ms } })), false);
-  same(isWait(row({ states: { unknown: 6 * ms, net: 4 * ms } })), false);
-  same(isWait(row({})), false);
+test("what an execution trace tells stands where it was, and the rest of self time is unknown", () => {
+  const r = row({
+    self: [[0, 50], [60, 100]],
+    critical: [[20, 50]],
+    timeline: [
+      { from: 10, to: 30, state: "cpu", stolen: 5 },
+      { from: 30, to: 50, state: "net", stolen: 0 },
+    ],
+  });
+  same(piecesOf(r).map((p) => [p.from, p.to, p.state, p.critical]), [
+    [0, 10, "unknown", false],
+    [10, 20, "cpu", false],
+    [20, 30, "cpu", true],
+    [30, 50, "net", true],
+    [60, 100, "unknown", false],
+  ]);
 });
 
-test("the longest wait is the longest known one on the critical path", () => {
-  const net = { states: { net: 100 * ms }, state_evidence: { net: "exact" } } as const;
-  const rows = [
-    row({ span_id: "off", ...net, critical: [] }),
-    row({ span_id: "on", ...net, critical: [[20 * ms, 80 * ms]] }),
-    row({ span_id: "unknown", states: { unknown: 100 * ms }, critical: [[0, 100 * ms]] }),
-  ];
-  same(longestWait(rows), { id: "on", from: 20 * ms });
-  same(longestWait([]), undefined);
+test("a stretch on CPU shows how much of it was stolen, without a place", () => {
+  const p = { from: 0, to: 100 * ms, critical: true, state: "cpu", stolen: 0.25 };
+  same(pieceBar(p).layers.map((l) => [l.state, l.from, l.high]), [["cpu", 0, 0.75], ["steal", 0.75, 1]]);
+  same(pieceLabels(p), ["CPU 100 ms, of that STEAL ≈25 ms", "CPU 100 ms", "CPU"]);
+  same(pieceBar({ ...p, state: "net", stolen: 0 }).layers, []);
+  same(pieceBar({ ...p, state: "unknown", stolen: 0 }).dashed, true);
+});
+
+test("pieces are cut to what is shown, and remember how long they are", () => {
+  const p = { from: 0, to: 100, critical: true };
+  same(cut([p, { ...p, from: 200, to: 300 }], { from: 50, to: 150 }), [{ from: 50, to: 100, critical: true, ns: 100 }]);
 });
 
 test("self time is cut where the critical path begins and ends", () => {
@@ -131,34 +143,16 @@ test("gaps are what the parts leave open", () => {
   same(gaps(0, 10, [[0, 10]]), []);
 });
 
-test("pieces finer than a pixel are drawn by their share", () => {
-  const pieces = Array.from({ length: 1000 }, (_, i) => ({ from: i * 10, to: i * 10 + 5, critical: true }));
-  same(columns(pieces, { from: 0, to: 10_000 }, 100), [{ left: 0, width: 100, share: 0.5, critical: true }]);
+test("pieces finer than a pixel share its column by their time", () => {
+  const pieces = Array.from({ length: 1000 }, (_, i) => ({ from: i * 10, to: i * 10 + 5, critical: i % 2 === 0 }));
+  const part = shares(pieces, (p) => (p.critical ? 0 : 1), 2, { from: 0, to: 10_000 }, 100);
+  same([...part.slice(0, 4)].map((x) => Math.round(100 * x)), [25, 25, 25, 25]);
 });
 
 test("ticks are round and inside", () => {
   same(ticks({ from: 0, to: 52.4 * ms }, 600), [0, 10, 20, 30, 40, 50].map((t) => t * ms));
   same(ticks({ from: -5, to: 5 }, 200), [-5, 0, 5]);
   same(ticks({ from: 0, to: 0 }, 200), []);
-});
-
-const tree = makeTree(
-  [0, 1, 2, 2, 1, 0].map((depth, i) => row({ span_id: String(i), depth, start_ns: i * ms, wall_ns: ms })),
-);
-
-test("the tree is read from depths", () => {
-  same([...tree.ends], [5, 4, 3, 4, 5, 6]);
-  same([0, 1, 2, 3, 4, 5].map((i) => parentOf(tree, i)), [-1, 0, 1, 1, 0, -1]);
-});
-
-test("a collapsed row hides its subtree until something in it is selected", () => {
-  same(visible(tree, new Set(["1"])), [0, 1, 4, 5]);
-  same(visible(tree, new Set(["0"])), [0, 5]);
-  same([...reveal(tree, new Set(["0", "1", "4"]), 3)], ["4"]);
-});
-
-test("the axis spans what outlives the request, and what seems to start before it", () => {
-  same(domainOf([row({ start_ns: -5, wall_ns: 1 }), row({ start_ns: 90, wall_ns: 30 })], 100), { from: -5, to: 120 });
 });
 
 test("the budget draws no interval of few samples, and no bound of none", () => {
