@@ -32,8 +32,7 @@
 //
 //  1. The metrics are of the spans that ended between New (or Reset) and the return
 //     of the benchmark function, divided by b.N. New, Reset and what happens
-//     at the end are not in ns/op; Reset only where it comes before b.Loop or
-//     b.ResetTimer.
+//     at the end are not in ns/op.
 //  2. It works with b.Loop, b.N, RunParallel, sub-benchmarks (New in each of them),
 //     -benchtime, -count and -cpu.
 //  3. With -cpuprofile, or any other CPU profile that runs already, the profile is

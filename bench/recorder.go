@@ -25,6 +25,7 @@ import (
 // Recorder records the spans of one benchmark, and reports what each name of them
 // took when the benchmark is over.
 type Recorder struct {
+	b         *testing.B // nil in tests
 	store     *spanstore.Store
 	member    *shared.Member // nil without a profiler
 	noCPU     string         // why there is none
@@ -52,6 +53,7 @@ func New(b *testing.B) *Recorder {
 	if err != nil {
 		b.Fatalf("bench: %v", err)
 	}
+	r.b = b
 	b.Cleanup(func() {
 		if err := r.finish(b); err != nil {
 			b.Errorf("bench: %v", err)
@@ -112,9 +114,11 @@ func (r *Recorder) ServiceProvider(service string, opts ...sdktrace.TracerProvid
 func (r *Recorder) Store() *spanstore.Store { return r.store }
 
 // Reset forgets what was added up so far: call it where a benchmark calls
-// b.ResetTimer, after requests that warm something up. The time it takes counts: it
-// goes before b.Loop or b.ResetTimer.
+// b.ResetTimer, after requests that warm something up. The time it takes is not timed.
 func (r *Recorder) Reset() {
+	if r.b != nil {
+		defer untimed(r.b)()
+	}
 	_ = r.refresh() // without it some CPU time of the warm-up would count
 	r.tally.reset()
 }
@@ -134,6 +138,9 @@ func (r *Recorder) finish(b *testing.B) error {
 	metrics, left, err := r.metrics(b.N)
 	for _, m := range metrics {
 		b.ReportMetric(m.value, m.unit)
+	}
+	if len(metrics) == 0 && err == nil && !b.Failed() && !b.Skipped() {
+		once(b, "bench: "+b.Name()+" recorded no span: does the code take its tracers from Recorder.Provider? A benchmark with sub-benchmarks calls New in each of them")
 	}
 	if left > 0 {
 		once(b, fmt.Sprintf("bench: %d span names beyond the first %d have no metrics", left, maxReported))

@@ -147,6 +147,29 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// TestResetIsNotTimed resets behind b.ResetTimer, where it waits for the CPU profile.
+func TestResetIsNotTimed(t *testing.T) {
+	r := run(t, "1x", func(b *testing.B) {
+		rec := New(b)
+		operation(rec.Provider().Tracer("test"), 100)
+		b.ResetTimer()
+		before := b.Elapsed()
+		rec.Reset()
+		after := b.Elapsed() // the timer was stopped meanwhile, but for a moment
+		begin := time.Now()
+		_ = rec.refresh()
+		if took, waited := after-before, time.Since(begin); took > waited/2 {
+			b.Errorf("got %v of Reset timed, which waits for about %v; want none of it", took, waited)
+		}
+		for range b.N {
+			operation(rec.Provider().Tracer("test"), 100)
+		}
+	})
+	if r.Extra["spans/op:query"] != 1 {
+		t.Errorf("got %v spans/op; want 1", r.Extra["spans/op:query"])
+	}
+}
+
 // TestSample keeps few of many traces, and those whole.
 func TestSample(t *testing.T) {
 	r, err := newRecorder("")
@@ -226,6 +249,12 @@ func BenchmarkChild(b *testing.B) {
 			operation(tracer, 50)
 		}
 	})
+	b.Run("none", func(b *testing.B) {
+		New(b)
+		for b.Loop() {
+			spin(1)
+		}
+	})
 }
 
 // TestFlags runs the benchmark as go test does, with the flags that matter.
@@ -247,6 +276,11 @@ func TestFlags(t *testing.T) {
 		}
 		if got := strings.Count(out, " 1.000 spans/op:query"); got != 4 {
 			t.Errorf("got %d lines with one span an operation; want 4\n%s", got, out)
+		}
+	})
+	t.Run("no span", func(t *testing.T) {
+		if out := child(); strings.Count(out, "bench: BenchmarkChild/none recorded no span: does the code take its tracers from Recorder.Provider?") != 1 {
+			t.Errorf("got\n%s\nwant a line that no span was recorded", out)
 		}
 	})
 	t.Run("cpuprofile", func(t *testing.T) {

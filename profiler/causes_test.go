@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -62,9 +64,12 @@ func TestStagedCauses(t *testing.T) {
 		words []string
 	}{
 		{"mutex convoy", convoy, stall.LockWait, "request", []string{"profiler_test.convoy", "let go by"}},
+		{"mutex beside a kept connection", convoyAfterCall, stall.LockWait, "request", []string{"profiler_test.convoy", "let go by"}},
+		{"peer that does not answer in time", noAnswer, stall.PeerWait, "request", []string{"profiler_test.call", "network"}},
 		{"channel back-pressure", backPressure, stall.ChannelWait, "request", []string{"profiler_test.backPressure"}},
 		{"connection pool", poolWait, stall.PoolWait, "request", []string{"profiler_test.poolWait", "pool"}},
 		{"retry loop", retryLoop, stall.SleepWait, "request", []string{"profiler_test.retryLoop", "retry loop"}},
+		{"retry loop that can be cancelled", retryWithTimer, stall.SleepWait, "request", []string{"profiler_test.retryWithTimer", "retry loop"}},
 		{"slow peer", slowPeer, stall.PeerWait, "GET peer", []string{"profiler_test.slowPeer", "network"}},
 		{"blocking file", blockingFile, stall.BlockingSyscall, "request", []string{"profiler_test.blockingFile", "system call"}},
 		{"computing", func(_ *stage, _ context.Context) { compute(slowFor) }, stall.CPUWork, "request", []string{"no child span"}},
@@ -156,6 +161,39 @@ func convoy(s *stage, _ context.Context) {
 	defer mu.Unlock()
 }
 
+// call asks a server, without a span of its own, and keeps the connection, which a
+// goroutine of the span's then reads.
+//
+//go:noinline
+func call(ctx context.Context, t *testing.T, answer http.HandlerFunc) {
+	srv := httptest.NewServer(answer)
+	t.Cleanup(srv.Close)
+	c := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(c.CloseIdleConnections)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	resp, err := c.Do(r)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+}
+
+func convoyAfterCall(s *stage, ctx context.Context) {
+	call(ctx, s.t, func(http.ResponseWriter, *http.Request) {})
+	convoy(s, ctx)
+}
+
+func noAnswer(s *stage, ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, slowFor)
+	defer cancel()
+	call(ctx, s.t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+}
+
 //go:noinline
 func backPressure(s *stage, _ context.Context) {
 	c := make(chan int)
@@ -212,6 +250,23 @@ func retryLoop(s *stage, ctx context.Context) {
 		}
 		span.End()
 		time.Sleep(slowFor / 3)
+	}
+}
+
+//go:noinline
+func retryWithTimer(s *stage, ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for try := range 3 {
+		_, span := s.Start(ctx, "POST bank", trace.WithSpanKind(trace.SpanKindClient))
+		if try < 2 {
+			span.SetStatus(codes.Error, "refused")
+		}
+		span.End()
+		select {
+		case <-time.After(slowFor / 3):
+		case <-ctx.Done():
+		}
 	}
 }
 

@@ -100,8 +100,8 @@
 // With Options.Exact the runtime's flight recorder runs, as long as the process
 // does not do too much for it: at most 200,000 scheduling events a second and
 // 20,000 goroutines. Of a request that is slow for its route (one in a hundred of
-// its requests, see Options.Slow), that failed, or that Capture asks for, it then
-// gives what each span did at each moment: ran, waited for a processor, for a lock,
+// its requests, one in ten while the process is starved of CPU, see Options.Slow),
+// that failed, or that Capture asks for, it then gives what each span did at each moment: ran, waited for a processor, for a lock,
 // a channel, the network, a system call, the garbage collector; where, and who let
 // it go on. That goes into the store as spanstore.Exact, and package stall says
 // what follows. It reaches back some eight seconds.

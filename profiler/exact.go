@@ -89,8 +89,9 @@ type exactLevel struct {
 	slow   map[trace.TraceID]bool      // that wait for a snapshot
 	last   time.Time                   // when the last snapshot was over
 	busy   time.Time                   // when there was something to record last
+	seen   uint64                      // spans that had ended then
 	after  time.Time                   // when the next may be taken
-	asked  []chan struct{}             // closed when what waits is done
+	asked  []chan error                // told when what waits is done, or cannot be; each has room
 	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
 	stats  ExactStats
 
@@ -141,25 +142,18 @@ func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	slow := x.routes.slow(s.Name(), wall, x.p.opts.Slow, x.p.series.starved.Load())
-	if !slow && s.Status().Code != codes.Error {
-		return
+	if slow || s.Status().Code == codes.Error {
+		x.want(s.SpanContext().TraceID(), false)
 	}
-	if !x.armed.Load() {
-		x.mu.Lock()
-		x.stats.Slow++
-		x.stats.Missed++
-		x.mu.Unlock()
-		return
-	}
-	x.want(s.SpanContext().TraceID(), false)
 }
 
-// want asks for a snapshot of a trace.
+// want asks for a snapshot of a trace. While the flight recorder does not run it is
+// too late for that, and no reason to start it earlier.
 func (x *exactLevel) want(id trace.TraceID, now bool) {
 	x.mu.Lock()
 	if !x.slow[id] {
 		x.stats.Slow++
-		if len(x.slow) >= maxSlow {
+		if !x.stats.Armed || len(x.slow) >= maxSlow {
 			x.stats.Missed++
 			x.mu.Unlock()
 			return
@@ -289,7 +283,7 @@ func (x *exactLevel) disarm(why string, off time.Duration) {
 	x.after = time.Now().Add(off)
 	x.stats.Missed += int64(len(x.slow))
 	clear(x.slow)
-	answer(x.asked)
+	answer(x.asked, fmt.Errorf("capture: the exact level went off: %s", why))
 	x.asked = nil
 	x.mu.Unlock()
 	if f != nil {
@@ -297,10 +291,10 @@ func (x *exactLevel) disarm(why string, off time.Duration) {
 	}
 }
 
-// answer tells those who wait that what they asked for is done.
-func answer(asked []chan struct{}) {
+// answer tells those who wait that what they asked for is done, or why it is not.
+func answer(asked []chan error, err error) {
 	for _, c := range asked {
-		close(c)
+		c <- err
 	}
 }
 
@@ -342,7 +336,10 @@ func (x *exactLevel) snapshotIfDue() {
 	x.last = time.Now()
 	x.after = x.last.Add(max(exactPause, time.Duration(float64(got.cpu)/share)))
 	x.mu.Unlock()
-	answer(asked)
+	if err != nil {
+		err = fmt.Errorf("capture: %w", err)
+	}
+	answer(asked, err)
 }
 
 // captured is what a snapshot gave.
@@ -407,7 +404,8 @@ func exactUsage(s *exectrace.Span) spanstore.Usage {
 // Capture takes a snapshot of what the process does now and stores the exact
 // states of the spans of a trace, as far as the flight recorder reaches back:
 // those that have ended and those in flight. It waits until that is done. It
-// fails when the exact level is off, with the reason, or when ctx ends first.
+// fails when the exact level is off or goes off, with the reason, when the execution
+// trace cannot be read, or when ctx ends first.
 func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 	if p == nil || p.exact == nil {
 		return errors.New("capture: the exact level is off")
@@ -419,13 +417,13 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 		defer x.mu.Unlock()
 		return fmt.Errorf("capture: the exact level is off: %s", x.stats.Why)
 	}
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	x.asked = append(x.asked, done)
 	x.mu.Unlock()
 	x.want(id, true)
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-p.done:
 		return errors.New("capture: the profiler has stopped")
 	case <-ctx.Done():

@@ -3,6 +3,7 @@ package profiler
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -67,8 +68,8 @@ func TestNewerFormat(t *testing.T) {
 	span.End()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := p.Capture(ctx, span.SpanContext().TraceID()); err != nil {
-		t.Fatal(err)
+	if err := p.Capture(ctx, span.SpanContext().TraceID()); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Errorf("Capture: got %v; want the reason", err)
 	}
 	offFor(t, p, "newer than this build's parser")
 	p.Pause()
@@ -80,6 +81,61 @@ func TestNewerFormat(t *testing.T) {
 	}
 	if s := p.Stats(); s.Errors != 0 || s.Panics != 0 {
 		t.Errorf("got %d errors and %d panics; want none", s.Errors, s.Panics)
+	}
+}
+
+// cutOff is a flight recorder whose traces are damaged.
+type cutOff struct{ recorder }
+
+func (cutOff) WriteTo(io.Writer) (int64, error) { return 0, errors.New("cut off") }
+
+// TestCaptureFails: who asks for a snapshot that cannot be had is told so.
+func TestCaptureFails(t *testing.T) {
+	p, tracer := exactProfiler(t)
+	_, span := tracer.Start(context.Background(), "GET /slow")
+	span.End()
+	p.exact.mu.Lock()
+	p.exact.flight = cutOff{p.exact.flight}
+	p.exact.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := p.Capture(ctx, span.SpanContext().TraceID()); err == nil {
+		t.Error("got no error from a trace that cannot be read")
+	}
+
+	p.exact.mu.Lock()
+	p.exact.last = time.Now().Add(time.Hour) // the next snapshot is far away
+	p.exact.after = p.exact.last
+	p.exact.mu.Unlock()
+	failed := make(chan error, 1)
+	go func() { failed <- p.Capture(ctx, span.SpanContext().TraceID()) }()
+	for waits := false; !waits; {
+		p.exact.mu.Lock()
+		waits = len(p.exact.asked) > 0
+		p.exact.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	p.exact.disarm("it costs too much", time.Hour)
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "it costs too much") {
+		t.Errorf("got %v; want why the exact level went off", err)
+	}
+}
+
+// TestAskedWhileOff: a request that asked for its exact states and ends when the
+// recorder has been switched off is missed, and does not switch it on again.
+func TestAskedWhileOff(t *testing.T) {
+	p, tracer := exactProfiler(t)
+	_, span := tracer.Start(context.Background(), "GET /slow")
+	if !p.CaptureAtEnd(span.SpanContext().TraceID()) {
+		t.Fatal("CaptureAtEnd: got false; want true")
+	}
+	p.exact.disarm("it costs too much", time.Hour)
+	before := p.Stats().Exact
+	span.End()
+	p.exact.decide(0, 1)
+	offFor(t, p, "it costs too much")
+	if got := p.Stats().Exact; got.Slow != before.Slow+1 || got.Missed != before.Missed+1 {
+		t.Errorf("got %d slow and %d missed, after %d and %d; want one more each", got.Slow, got.Missed, before.Slow, before.Missed)
 	}
 }
 

@@ -10,11 +10,13 @@ const exactIdle = 10 * time.Second
 // whyIdle is said meanwhile.
 const whyIdle = "no span has been in flight for a while: it runs again with the next"
 
-// idle reports whether the flight recorder has nothing to record. It is called once
-// a second. x.mu is held.
+// idle reports whether the flight recorder has nothing to record, and nobody waits for
+// what it has. It is called once a second: spans that came and went meanwhile count.
+// x.mu is held.
 func (x *exactLevel) idle(now time.Time) bool {
-	if x.clocks.state.Load() != clocksAsleep || x.p.spans.liveSpans() > 0 || x.busy.IsZero() {
-		x.busy = now
+	live, ended := x.p.spans.traffic()
+	if x.clocks.state.Load() != clocksAsleep || live > 0 || ended != x.seen || len(x.slow) > 0 || x.busy.IsZero() {
+		x.busy, x.seen = now, ended
 	}
 	return now.Sub(x.busy) >= exactIdle
 }

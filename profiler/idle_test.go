@@ -12,6 +12,7 @@ func (x *exactLevel) idleFor(d time.Duration) {
 	x.clocks.state.Store(clocksAsleep)
 	x.mu.Lock()
 	x.busy = time.Now().Add(-d)
+	_, x.seen = x.p.spans.traffic()
 	x.mu.Unlock()
 	x.decide(0, 1)
 }
@@ -57,6 +58,35 @@ func TestExactIdle(t *testing.T) {
 	p.exact.idleFor(exactIdle)
 	if !p.CaptureAtEnd(span.SpanContext().TraceID()) {
 		t.Error("CaptureAtEnd: got that the exact level is off")
+	}
+}
+
+// TestExactIdleBetweenLooks: what is looked at once a second may be over by then: a
+// short request a second is not nothing. Nor is a request that waits for a snapshot.
+func TestExactIdleBetweenLooks(t *testing.T) {
+	p, tracer := exactProfiler(t)
+	x := p.exact
+	look := func() bool {
+		x.clocks.state.Store(clocksAsleep)
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.busy = time.Now().Add(-2 * exactIdle)
+		return x.idle(time.Now())
+	}
+	_, span := tracer.Start(context.Background(), "GET /short")
+	span.End()
+	if look() {
+		t.Error("got that it is idle; want that a span has ended")
+	}
+	if !look() {
+		t.Error("got that it is busy; want that nothing has happened since")
+	}
+	x.mu.Lock()
+	x.after = time.Now().Add(time.Hour)
+	x.slow[span.SpanContext().TraceID()] = true
+	x.mu.Unlock()
+	if look() {
+		t.Error("got that it is idle; want that a request waits for a snapshot")
 	}
 }
 

@@ -56,7 +56,9 @@ type Options struct {
 	Exact Exact
 
 	// Slow is how long a local root must take to be slow. Zero finds out for each
-	// route: one in a hundred of its requests is, when it takes 5 ms or more.
+	// route: one in a hundred of its requests is, when it takes 5 ms or more. While a
+	// CPU quota stops the process, or its threads wait for a CPU, one in ten is in any
+	// case, whatever Slow says.
 	Slow time.Duration
 
 	// MaxEnded is the most spans that ended a short while ago and whose samples

@@ -39,11 +39,16 @@ type latencies struct {
 
 // slow notes how long a request took, and reports whether that is slow: longer
 // than fixed, or with fixed 0 longer than most of its route. With the alarm on
-// what is among the slowest tenth will do.
+// what is among the slowest tenth of its route will do as well.
 func (r *routes) slow(route string, wall, fixed time.Duration, alarm bool) bool {
+	forRoute := r.note(route, wall, alarm)
 	if fixed > 0 {
-		return wall >= fixed
+		return wall >= fixed || alarm && forRoute
 	}
+	return forRoute
+}
+
+func (r *routes) note(route string, wall time.Duration, alarm bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := r.of[route]

@@ -78,4 +78,7 @@ func TestStarved(t *testing.T) {
 	if r.slow("GET /a", 39*time.Millisecond, 0, false) || !r.slow("GET /a", 39*time.Millisecond, 0, true) {
 		t.Error("39 ms, of 10 to 39: want it slow with the alarm alone")
 	}
+	if r.slow("GET /a", 39*time.Millisecond, time.Second, false) || !r.slow("GET /a", 39*time.Millisecond, time.Second, true) {
+		t.Error("39 ms, below a fixed threshold: want it slow with the alarm alone")
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -77,8 +78,12 @@ func (a *Analysis) causes() (out []Finding) {
 // exactCauses adds what an execution trace tells of a span.
 func (a *Analysis) exactCauses(found map[cause]*caused, i int) {
 	n := &a.Nodes[i]
+	retries := sync.OnceValue(func() bool { return a.failedBefore(i) > 0 })
 	for s, part := range n.during(n.Critical) {
 		kind, where := n.kindOf(s)
+		if kind == ChannelWait && n.byTimer(s) && retries() {
+			kind = SleepWait // select { case <-time.After(d): case <-ctx.Done(): }
+		}
 		if kind == "" {
 			continue
 		}
@@ -138,7 +143,7 @@ func (n *Node) kindOf(s Stretch) (kind, where string) {
 	case StateNet:
 		return PeerWait, where
 	case StateChan, StateSelect:
-		if client { // its connection is read by a goroutine of its own
+		if client || s.Wait >= 0 && asksPeer(n.Usage.Exact.Waits[s.Wait].Stack) { // its connection is read by a goroutine of its own
 			return PeerWait, where
 		}
 		return ChannelWait, where
@@ -152,6 +157,12 @@ func (n *Node) kindOf(s Stretch) (kind, where string) {
 		return SleepWait, where
 	}
 	return "", ""
+}
+
+// byTimer reports whether no goroutine ended a wait for a channel: a timer did, or it
+// is not known.
+func (n *Node) byTimer(s Stretch) bool {
+	return s.Wait >= 0 && len(n.Usage.Exact.Waits[s.Wait].Waker) == 0
 }
 
 // vagueCauses adds what samples, kind and times tell of a span.

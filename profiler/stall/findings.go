@@ -100,7 +100,7 @@ func (a *Analysis) deferrableTail(children [][]int) (Finding, bool) {
 		case saves >= least && saves <= most && writes(n.Span):
 			return Finding{
 				Kind: DeferrableTail,
-				Text: fmt.Sprintf("%s is a write at the tail that alone decides when %s ends. Done after the answer, if the answer does not need it, it would save %s of %s (%s).",
+				Text: fmt.Sprintf("%s is a write at the tail that alone decides when %s ends. Done after the answer, if the answer does not need it, it would save %s of %s (%s, inferred).",
 					clip(n.Span.Name), a.subject(), FormatDuration(saves), FormatDuration(root.Wall()), FormatPercent(saves, root.Wall())),
 				Spans: []int{c},
 				Saves: saves,

@@ -188,22 +188,34 @@ func TestStructure(t *testing.T) {
 	}
 }
 
-// TestRetry: a sleep between failed attempts is a retry loop.
+// TestRetry: a sleep between failed attempts is a retry loop, also one that a context may
+// end early. A channel that somebody sends on is not.
 func TestRetry(t *testing.T) {
-	tr := literal(
-		span{1, 0, "GET /x", 0, 100, trace.SpanKindServer, "s", nil},
-		span{2, 1, "POST bank", 0, 5, trace.SpanKindClient, "s", nil},
-		span{3, 1, "POST bank", 45, 50, trace.SpanKindClient, "s", nil},
-		span{4, 1, "POST bank", 90, 95, trace.SpanKindClient, "s", nil},
-	)
-	for i := range tr.Spans[1:3] {
-		tr.Spans[i+1].Status = sdktrace.Status{Code: codes.Error}
-	}
-	exact(tr, 1, waitAt(stall.StateSleep, "example.com/app.try"), seg{5, 45, "sleep", 0, 0}, seg{50, 90, "sleep", 0, 0}, seg{95, 100, "cpu", -1, 0})
-	a := stall.Analyze(tr)
-	check(t, a)
-	if f := a.Findings[0]; f.Kind != stall.SleepWait || f.Saves != 80*ms || !strings.Contains(f.Text, "2 failed attempts: a retry loop") {
-		t.Errorf("got %+v", f)
+	for _, tt := range []struct {
+		state stall.State
+		waker []string
+		kind  string
+	}{
+		{stall.StateSleep, nil, stall.SleepWait},
+		{stall.StateSelect, nil, stall.SleepWait},
+		{stall.StateChan, nil, stall.SleepWait},
+		{stall.StateChan, []string{"example.com/app.send"}, stall.ChannelWait},
+	} {
+		tr := literal(
+			span{1, 0, "GET /x", 0, 100, trace.SpanKindServer, "s", nil},
+			span{2, 1, "POST bank", 0, 5, trace.SpanKindClient, "s", nil},
+			span{3, 1, "POST bank", 45, 50, trace.SpanKindClient, "s", nil},
+			span{4, 1, "POST bank", 90, 95, trace.SpanKindClient, "s", nil},
+		)
+		for i := range tr.Spans[1:3] {
+			tr.Spans[i+1].Status = sdktrace.Status{Code: codes.Error}
+		}
+		exact(tr, 1, waitAt(tt.state, "example.com/app.try", tt.waker...), seg{5, 45, tt.state, 0, 0}, seg{50, 90, tt.state, 0, 0}, seg{95, 100, "cpu", -1, 0})
+		a := stall.Analyze(tr)
+		check(t, a)
+		if f := a.Findings[0]; f.Kind != tt.kind || f.Saves != 80*ms || strings.Contains(f.Text, "2 failed attempts: a retry loop") != (tt.kind == stall.SleepWait) {
+			t.Errorf("%s, %v: got %+v; want %s", tt.state, tt.waker, f, tt.kind)
+		}
 	}
 }
 
@@ -213,6 +225,23 @@ func TestWorkAfterEnd(t *testing.T) {
 	check(t, a)
 	if len(a.Findings) == 0 || a.Findings[len(a.Findings)-1].Kind != stall.WorkAfterEnd || !strings.Contains(a.Findings[len(a.Findings)-1].Text, "40 ms after the request") {
 		t.Errorf("got %+v", a.Findings)
+	}
+}
+
+// TestConsumed: a message may be worked on for as long as it takes.
+func TestConsumed(t *testing.T) {
+	tr := literal(
+		span{1, 0, "GET /x", 0, 20, trace.SpanKindServer, "s", nil},
+		span{2, 1, "send orders", 5, 10, trace.SpanKindProducer, "s", nil},
+		span{3, 2, "process orders", 30, 90, trace.SpanKindConsumer, "mail", nil},
+		span{4, 3, "SMTP", 35, 85, trace.SpanKindClient, "mail", nil},
+	)
+	a := stall.Analyze(tr)
+	check(t, a)
+	for _, f := range a.Findings {
+		if f.Kind == stall.WorkAfterEnd {
+			t.Errorf("got %+v; want no such finding", f)
+		}
 	}
 }
 

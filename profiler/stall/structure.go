@@ -155,14 +155,17 @@ func (a *Analysis) runFinding(r run) (Finding, bool) {
 }
 
 // workAfterEnd is about spans, or goroutines that still carried a span's label,
-// that went on when the root had ended.
+// that went on when the root had ended. What a consumer does with a message is meant
+// to take its time.
 func (a *Analysis) workAfterEnd() (Finding, bool) {
 	root := &a.Nodes[0]
 	var late []int
 	last, samples := root.End, 0
+	consumed := make([]bool, len(a.Nodes))
 	for i := range a.Nodes {
 		n := &a.Nodes[i]
-		if n.End > root.End+max(leastGain, root.Wall()/20) && !(n.Parent >= 0 && call(&a.Nodes[n.Parent], n)) {
+		consumed[i] = n.Parent >= 0 && (n.Span.Kind == trace.SpanKindConsumer || consumed[n.Parent])
+		if n.End > root.End+max(leastGain, root.Wall()/20) && !consumed[i] && !(n.Parent >= 0 && call(&a.Nodes[n.Parent], n)) {
 			late = append(late, i)
 			last = max(last, n.End)
 		}

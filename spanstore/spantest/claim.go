@@ -175,10 +175,16 @@ func (s Selection) against(o Selection, word string, wrong func(t *Trace, i, k i
 		if f := first(f, g); f != nil {
 			return f
 		}
+		if len(nodes) == 1 && slices.Equal(nodes, others) {
+			return undecided("%q and %q select the same one span; want two", s.text, o.text)
+		}
 		var marks []Mark
 		for _, i := range nodes {
 			for _, k := range others {
-				if w := wrong(t, i, k); i != k && w != "" {
+				if i == k {
+					continue
+				}
+				if w := wrong(t, i, k); w != "" {
 					marks = append(marks, Mark{i, w})
 					break
 				}

@@ -66,6 +66,8 @@ func TestClaims(t *testing.T) {
 		{selects.Overlaps(Root()), ""},
 		{Span("redis.GET").Overlaps(Span("render")), "redis.GET: ends 50 ms before render begins; want redis.GET at the same time as render"},
 		{Span("render").Overlaps(Span("redis.GET")), "render: begins 50 ms after redis.GET has ended"},
+		{Span("render").Before(Prefix("ren")), `"render" and "ren…" select the same one span; want two`},
+		{Span("render").Overlaps(Span("render")).Not(), "select the same one span"},
 		{Span("redis.GET").Before(Span("DELETE")), `no span is selected by "DELETE"`},
 
 		{Span("render").OnCriticalPath(), ""},
@@ -143,6 +145,20 @@ func TestFailureNamesSpanAndExcess(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", before, want)
 		}
 		contains(t, tb.text[0], "spanclock view ", "trace-"+slow.Trace.ID.String()+".json", "kept with go test -artifacts")
+	})
+}
+
+// TestFailureMarksTogether: of what is claimed of several spans as one each is marked.
+func TestFailureMarksTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		selects := Prefix("SELECT")
+		for _, c := range []Claim{
+			selects.Count().AtMost(2), selects.Share().Under(0.1), selects.Together().Under(ms), Ratio(selects.Duration(), Root().Duration()).Under(0.1),
+		} {
+			tb := &recordingTB{TB: t}
+			Of(tb, record(t, checkout).Trace).Expect(c)
+			contains(t, tb.said(), ">   SELECT orders", "<- 1 of 3", ">   SELECT items", "<- 2 of 3", ">   SELECT items", "<- 3 of 3")
+		}
 	})
 }
 

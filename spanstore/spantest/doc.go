@@ -39,7 +39,8 @@
 // # What to assert when
 //
 //   - What does not depend on time, always: counts, nesting, order, attributes,
-//     status, what is awaited. Trace.Golden has all of it in a file.
+//     status, what is awaited. Trace.Golden has all of it in a file, the order under
+//     fake time.
 //   - Times of code that waits (time-outs, back-off, sequence or parallel): under fake
 //     time, where they are exact and take no time. Measure.Is is for that.
 //   - Times of code that computes or does real I/O: many runs and a percentile. A busy
@@ -97,7 +98,9 @@
 //  6. Tests may run in parallel: each has its store, and those that ask for CPU time
 //     share the process's profiler.
 //  7. An outline depends on nothing but the shape: spans that overlap, or happen in one
-//     instant of fake time, are in the order of their text.
+//     instant of fake time, are in the order of their text. In real time it is chance
+//     whether short spans of several goroutines overlap, so that Golden does not compare
+//     the order of siblings then.
 //
 // The package registers the flag -update, for go test; tests with golden files of
 // their own ask Updating.

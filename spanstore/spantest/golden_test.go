@@ -57,6 +57,43 @@ func TestGoldenWithLineEndsOfWindows(t *testing.T) {
 	}
 }
 
+// TestGoldenOrder: which of two goroutines comes first is chance in real time, and part of
+// the shape under fake time.
+func TestGoldenOrder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.outline")
+	if err := os.WriteFile(file, []byte("root\n  a\n    c ×2\n  b\n  a\n    c ×2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, b := step{name: "a", takes: ms, steps: []step{{name: "c"}, {name: "c"}}}, step{name: "b", takes: ms}
+	if err := record(t, step{name: "root", steps: []step{b, a, a}}).CompareGolden(file); err != nil {
+		t.Errorf("another order in real time: got %v", err)
+	}
+	for _, other := range [][]step{{a, b}, {a, a, a, b}, {a, a, b, b}, {a, b, step{name: "a"}}} {
+		if record(t, step{name: "root", steps: other}).CompareGolden(file) == nil {
+			t.Errorf("got no difference of %v; want one", other)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if record(t, step{name: "root", steps: []step{b, a, a}}).CompareGolden(file) == nil {
+			t.Error("another order in fake time: got no difference; want one")
+		}
+		if err := record(t, step{name: "root", steps: []step{a, b, a}}).CompareGolden(file); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestOutlineIsSafe: a name has one line, and moves no cursor.
+func TestOutlineIsSafe(t *testing.T) {
+	tr := record(t, step{name: "a\n\tb\x1b[31mé\u202e"})
+	if got, want := tr.Outline(), `a\n\tb\x1b[31mé\u202e`+"\n"; got != want {
+		t.Errorf("got outline %q; want %q", got, want)
+	}
+	tb := &recordingTB{TB: t}
+	Of(tb, record(t, step{name: "root", fails: "no:\n\twhy"}).Trace).Expect(Root().Succeeds())
+	contains(t, tb.said(), "    > root failed", `<- failed: no:\n\twhy`+"\n")
+}
+
 // TestOutlineOfParallel has siblings that run side by side: their order is chance,
 // and not in the outline.
 func TestOutlineOfParallel(t *testing.T) {

@@ -24,13 +24,24 @@ type Measure[T Quantity] struct {
 }
 
 // value is one figure, between low and high as far as is known. Node is the span
-// that it is of, -1 where it is of several.
+// that it is of, -1 where it is of several or none, which are then in all.
 type value[T Quantity] struct {
 	v, low, high T
 	node         int
+	all          []int
 }
 
-func certain[T Quantity](v T, node int) value[T] { return value[T]{v, v, v, node} }
+func certain[T Quantity](v T, node int) value[T] {
+	return value[T]{v: v, low: v, high: v, node: node}
+}
+
+// together is a figure of several spans as one.
+func together[T Quantity](v T, nodes []int) value[T] {
+	if len(nodes) == 1 {
+		return certain(v, nodes[0])
+	}
+	return value[T]{v: v, low: v, high: v, node: -1, all: nodes}
+}
 
 // String returns what is measured, in words.
 func (m Measure[T]) String() string { return m.text }
@@ -152,7 +163,7 @@ func (s Selection) Together() Measure[time.Duration] {
 		if f != nil {
 			return nil, f
 		}
-		return []value[time.Duration]{certain(t.union(nodes), only(nodes))}, nil
+		return []value[time.Duration]{together(t.union(nodes), nodes)}, nil
 	}}
 }
 
@@ -165,7 +176,8 @@ func (s Selection) Share() Measure[float64] {
 		if f != nil {
 			return nil, f
 		}
-		return []value[float64]{certain(share(d[0].v, t.Wall), d[0].node)}, nil
+		part := share(d[0].v, t.Wall)
+		return []value[float64]{{part, part, part, d[0].node, d[0].all}}, nil
 	}}
 }
 
@@ -173,7 +185,7 @@ func (s Selection) Share() Measure[float64] {
 func (s Selection) Count() Measure[int] {
 	return Measure[int]{"number of " + s.text, func(t *Trace) ([]value[int], *Failure) {
 		nodes := s.in(t)
-		return []value[int]{certain(len(nodes), only(nodes))}, nil
+		return []value[int]{together(len(nodes), nodes)}, nil
 	}}
 }
 
@@ -189,7 +201,7 @@ func Ratio(a, b Measure[time.Duration]) Measure[float64] {
 		if q.v == 0 {
 			return nil, undecided("there is no ratio: %s is 0", b.text)
 		}
-		return []value[float64]{{share(p.v, q.v), share(p.low, q.high), share(p.high, q.low), p.node}}, nil
+		return []value[float64]{{share(p.v, q.v), share(p.low, q.high), share(p.high, q.low), p.node, p.all}}, nil
 	}}
 }
 
@@ -199,7 +211,11 @@ func sum(values []value[time.Duration]) (s value[time.Duration]) {
 		s.v, s.low, s.high = s.v+v.v, s.low+v.low, s.high+v.high
 	}
 	if len(values) == 1 {
-		s.node = values[0].node
+		s.node, s.all = values[0].node, values[0].all
+		return s
+	}
+	for _, v := range values {
+		s.all = append(s.all, v.node)
 	}
 	return s
 }
@@ -216,13 +232,6 @@ func (t *Trace) union(nodes []int) (d time.Duration) {
 		}
 	}
 	return d
-}
-
-func only(nodes []int) int {
-	if len(nodes) == 1 {
-		return nodes[0]
-	}
-	return -1
 }
 
 // share is part of whole, as a number.
@@ -308,15 +317,28 @@ func (m Measure[T]) claim(l limit[T]) Claim {
 // failure says how far the first value is off, and marks all spans that are.
 func (m Measure[T]) failure(values []value[T], v value[T], off T, l limit[T]) *Failure {
 	f := &Failure{Text: fmt.Sprintf("%s: got %s; want %s (%s)", m.text, v, l.want, excess(off))}
+	bad := 0
 	for _, v := range values {
-		if off, bad := l.off(v); bad && v.node >= 0 {
-			f.Marks = append(f.Marks, Mark{v.node, fmt.Sprintf("%s, %s", v, excess(off))})
+		if off, is := l.off(v); is {
+			bad++
+			f.Marks = append(f.Marks, v.marks(excess(off))...)
 		}
 	}
-	if more := len(f.Marks) - 1; more > 0 {
-		f.Text += fmt.Sprintf(", and %d more", more)
+	if bad > 1 {
+		f.Text += fmt.Sprintf(", and %d more", bad-1)
 	}
 	return f
+}
+
+// marks marks the span that a figure is of, with what is wrong, or each of several.
+func (v value[T]) marks(wrong string) (marks []Mark) {
+	if v.node >= 0 {
+		return []Mark{{v.node, fmt.Sprintf("%s, %s", v, wrong)}}
+	}
+	for k, i := range v.all {
+		marks = append(marks, Mark{i, fmt.Sprintf("%d of %d", k+1, len(v.all))})
+	}
+	return marks
 }
 
 // String returns the figure, with its interval where it has one.

@@ -3,9 +3,11 @@ package spantest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -47,7 +49,7 @@ func (t *Trace) outline(s shape) string {
 		}
 		mark, note := " ", ""
 		if len(notes) > 0 {
-			mark, note = ">", "<- "+strings.Join(notes, "; ")
+			mark, note = ">", "<- "+visible(strings.Join(notes, "; "))
 		}
 		fmt.Fprintf(w, "%s %s%s\t%s\tself %s\t%s\n", mark, strings.Repeat("  ", n.Depth), t.label(n, s), duration(n.Wall()), duration(n.Self), note)
 	}
@@ -75,7 +77,21 @@ func (t *Trace) label(n *stall.Node, s shape) string {
 			parts = append(parts, fmt.Sprintf("%s=%s", key, v.String()))
 		}
 	}
-	return strings.ReplaceAll(strings.Join(parts, " "), "\n", `\n`)
+	return visible(strings.Join(parts, " "))
+}
+
+// visible returns text on one line, with what a terminal would obey in Go's notation.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
 }
 
 // writeShape writes the tree without times. Those that overlap may end up in either
@@ -126,6 +142,9 @@ func (t *Trace) inOrder(nodes []int) (groups [][]int) {
 	return groups
 }
 
+// times stands before the number of spans that look the same.
+const times = " ×"
+
 // counted joins texts, where the same follows itself as one with its number.
 func counted(texts []string) string {
 	var b strings.Builder
@@ -136,7 +155,7 @@ func counted(texts []string) string {
 		}
 		head, below, _ := strings.Cut(texts[i], "\n")
 		if n > 1 {
-			head += fmt.Sprintf(" ×%d", n)
+			head += times + strconv.Itoa(n)
 		}
 		b.WriteString(head + "\n" + below)
 		i += n

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ type Recorder struct {
 	store *spanstore.Store
 	prof  *profiler.Profiler // nil without CPU
 	fake  bool               // the clock is that of a synctest bubble
+	begun time.Time          // by that clock
 	why   string             // why there are no CPU figures, when there are none
 
 	member    *shared.Member
@@ -106,7 +108,7 @@ func On(tb testing.TB, store *spanstore.Store, prof *profiler.Profiler, provider
 }
 
 func newRecorder(tb testing.TB, o *Options) *Recorder {
-	r := &Recorder{tb: tb, fake: inBubble(), providers: map[string]*profiler.TracerProvider{}, why: noProfiler}
+	r := &Recorder{tb: tb, fake: inBubble(), begun: time.Now(), providers: map[string]*profiler.TracerProvider{}, why: noProfiler}
 	if o != nil {
 		r.opts = *o
 	}
@@ -234,11 +236,20 @@ func (r *Recorder) Lookup(query string) (*Trace, error) {
 }
 
 func (r *Recorder) trace(tr *spanstore.Trace) *Trace {
-	t := &Trace{Analysis: stall.Analyze(tr), tb: r.tb}
-	if r.prof == nil {
+	t := &Trace{Analysis: stall.Analyze(tr), tb: r.tb, fake: r.fake}
+	switch {
+	case r.prof == nil || r.fake:
 		t.noCPU = r.why
+	case slices.ContainsFunc(tr.Spans, r.otherClock):
+		t.noCPU = noCPUInBubble
 	}
 	return t
+}
+
+// otherClock reports whether a span began in a bubble that the recorder is not in: time
+// starts in the year 2000 there.
+func (r *Recorder) otherClock(s spanstore.Span) bool {
+	return s.Start.Before(r.begun.AddDate(-1, 0, 0))
 }
 
 // capture takes the exact states of traces, if the test wants them. They are asked
@@ -265,7 +276,7 @@ func (r *Recorder) capture(ids ...trace.TraceID) error {
 
 // measured returns the traces with what the profiler has of them.
 func (r *Recorder) measured(traces ...*spanstore.Trace) ([]*spanstore.Trace, error) {
-	if r.prof == nil {
+	if r.prof == nil || r.fake {
 		return traces, nil
 	}
 	var ids []trace.TraceID
@@ -329,17 +340,27 @@ func (r *Recorder) await(q spanstore.Query, text string) (*spanstore.Trace, erro
 // last.
 func (r *Recorder) newest(q spanstore.Query) (*spanstore.Trace, error) {
 	ctx := context.Background()
-	page, err := r.store.Traces(ctx, q)
-	if err != nil || len(page.Traces) == 0 {
-		return nil, err
-	}
-	best := page.Traces[0]
-	if q.Order == spanstore.NewestFirst {
-		for _, s := range page.Traces[1:] {
-			if s.Start.Equal(best.Start) && r.flight.order(s.TraceID) > r.flight.order(best.TraceID) {
+	var best *spanstore.Summary
+	for more := true; more; {
+		page, err := r.store.Traces(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		q.Cursor = page.Cursor
+		more = q.Order == spanstore.NewestFirst && page.Cursor != ""
+		for i := range page.Traces {
+			switch s := &page.Traces[i]; {
+			case best == nil:
+				best = s
+			case q.Order != spanstore.NewestFirst || !s.Start.Equal(best.Start):
+				more = false
+			case r.flight.order(s.TraceID) > r.flight.order(best.TraceID):
 				best = s
 			}
 		}
+	}
+	if best == nil {
+		return nil, nil
 	}
 	return r.store.Trace(ctx, best.TraceID)
 }

@@ -254,6 +254,29 @@ func TestProfilerInBubble(t *testing.T) {
 	})
 }
 
+// TestCPUOfSpansInBubble: a recorder with a profiler, made outside of the bubble that its
+// spans are in, has no CPU time of them; nor has one in a bubble, on the profiler of a
+// program outside.
+func TestCPUOfSpansInBubble(t *testing.T) {
+	rec := NewWith(t, &Options{CPU: true})
+	refused := func(tr *Trace) {
+		for _, c := range []Claim{Root().CPU().Under(time.Hour), Root().StallShare().AtMost(1)} {
+			if err := tr.Check(c); err == nil || !strings.Contains(err.Error(), "inside a synctest bubble") {
+				t.Errorf("%s: got %v; want that it cannot be known", c, err)
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		checkout.run(t.Context(), rec.Provider().Tracer("test"))
+	})
+	tr := rec.Trace(checkout.name)
+	refused(tr)
+	tr.Expect(Root().Duration().Is(100 * ms))
+	synctest.Test(t, func(t *testing.T) {
+		refused(On(t, rec.Store(), rec.Profiler()).Trace(checkout.name))
+	})
+}
+
 func TestNothingIsLeft(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Run("test", func(t *testing.T) {

@@ -200,16 +200,14 @@ func (d Distribution[T]) refuted(values []run[T], off int, p, chance float64, l 
 		beyond--
 	}
 	at := values[n-beyond] // the least that is off by so many others
-	word := "at least"
+	word, rank := "at least", n-beyond+1
 	if side < 0 {
-		word = "at most"
+		word, rank = "at most", beyond // counted from the least, as ranks are
 	}
 	excessOf, _ := l.off(at.value)
 	f := &Failure{Text: fmt.Sprintf("%s of %s: got %s %s, with a confidence of %v (order statistic %d of %d; %d of %d runs are off); want %s (%s)",
-		d.name(), d.m.text, word, show(at.value.v), d.confidence, n-beyond+1, n, off, n, l.want, excess(excessOf))}
-	if at.value.node >= 0 {
-		f.Marks = []Mark{{at.value.node, fmt.Sprintf("%s, %s", at.value, excess(excessOf))}}
-	}
+		d.name(), d.m.text, word, show(at.value.v), d.confidence, rank, n, off, n, l.want, excess(excessOf))}
+	f.Marks = at.value.marks(excess(excessOf))
 	return f, at.trace
 }
 

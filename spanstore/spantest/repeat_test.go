@@ -63,6 +63,11 @@ func TestPercentileRefuted(t *testing.T) {
 			t.Fatal("90 of 100 runs over the limit: got no failure; want one")
 		}
 		contains(t, err.Error(), "median of duration of work: got at least 20 ms, with a confidence of 0.9999 (order statistic 32 of 100; 90 of 100 runs are off); want under 10 ms (10 ms too much)")
+		err = slow.Check(Percentile(25, Span("work").Duration()).Over(30 * ms))
+		if err == nil {
+			t.Fatal("no run of 100 over the limit: got no failure; want one")
+		}
+		contains(t, err.Error(), "percentile 25 of duration of work: got at most 20 ms", "(order statistic 43 of 100; 100 of 100 runs are off); want over 30 ms")
 	})
 }
 
@@ -120,6 +125,14 @@ func TestEachRun(t *testing.T) {
 			}).Each(Span("work").None())
 		})
 		contains(t, tb.said(), "in 5 of 5 runs: number of work: got 1; want exactly 0", "spanclock view")
+	})
+}
+
+// TestRepeatInOneInstant has more runs at one instant of fake time than the store lists at
+// once.
+func TestRepeatInOneInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs(t, make([]time.Duration, 250)...).Each(Root().Duration().Is(0))
 	})
 }
 

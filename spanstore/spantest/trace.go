@@ -18,6 +18,7 @@ import (
 type Trace struct {
 	*stall.Analysis
 	tb    testing.TB
+	fake  bool   // its times are those of a synctest bubble
 	noCPU string // why there is no CPU time; "" when there may be
 	kept  string // the file with the trace, once a claim has failed
 }

@@ -59,7 +59,8 @@ func (a *app) check(ctx context.Context, path string) error {
 		a.trouble("", strings.Split(err.Error(), "\n")...)
 	}
 	if !a.damaged {
-		fmt.Fprintln(a.out, "all is well")
+		_, err = fmt.Fprintln(a.out, "all is well")
+		return err // to nobody: a full disk, say
 	}
 	return nil
 }

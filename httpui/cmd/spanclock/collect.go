@@ -17,8 +17,8 @@ import (
 	"github.com/spanclock/spanclock/spanstore"
 )
 
-// What is held of each side: so many operations, and of each a fair sample of its
-// spans.
+// What is held of each side: so many operations, and of each a fair sample of the
+// traces that have it.
 const (
 	maxOperations = 2000
 	maxSample     = 5000
@@ -47,7 +47,7 @@ type side struct {
 	name       string
 	operations map[operation]*[metrics]sample
 	traces     int
-	left       int // spans of operations that were one too many
+	left       int // operations of traces that were one too many
 }
 
 // The metrics that are compared.
@@ -167,14 +167,29 @@ func sampledOnly(t *spanstore.Trace) *spanstore.Trace {
 	return &out
 }
 
-// add takes the spans of a trace: wall time of each, and CPU time of those that a
-// profile covers.
+// add takes the operations of a trace, each as one value: the mean wall time of its spans,
+// and the mean CPU time of those that a profile covers. Spans of one request have its fate
+// in common, and as values of their own would make chance significant.
 func (s *side) add(t *spanstore.Trace, r *rand.Rand) {
 	s.traces++
 	an := stall.Analyze(sampledOnly(t))
+	sums, order := map[operation]*[metrics]sum{}, []operation(nil)
 	for i := range an.Nodes {
 		n := &an.Nodes[i]
 		key := operation{n.Span.Service(), n.Span.Name}
+		o := sums[key]
+		if o == nil {
+			o = &[metrics]sum{}
+			sums[key], order = o, append(order, key)
+		}
+		if !n.Span.Start.IsZero() && !n.Span.End.IsZero() {
+			o[wall].add(n.Wall())
+		}
+		if n.CPU.Evidence != stall.None {
+			o[cpu].add(n.CPU.Value)
+		}
+	}
+	for _, key := range order {
 		o := s.operations[key]
 		if o == nil {
 			if len(s.operations) >= maxOperations {
@@ -184,11 +199,18 @@ func (s *side) add(t *spanstore.Trace, r *rand.Rand) {
 			o = &[metrics]sample{}
 			s.operations[key] = o
 		}
-		if !n.Span.Start.IsZero() && !n.Span.End.IsZero() {
-			o[wall].add(r, n.Wall())
-		}
-		if n.CPU.Evidence != stall.None {
-			o[cpu].add(r, n.CPU.Value)
+		for m, sum := range sums[key] {
+			if sum.n > 0 {
+				o[m].add(r, sum.d/time.Duration(sum.n))
+			}
 		}
 	}
 }
+
+// sum is what the spans of an operation in one trace add up to.
+type sum struct {
+	d time.Duration
+	n int
+}
+
+func (s *sum) add(d time.Duration) { s.d, s.n = s.d+d, s.n+1 }

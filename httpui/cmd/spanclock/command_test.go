@@ -215,6 +215,26 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestInterruptedRead: nobody writes what is read, and an interrupt ends that.
+func TestInterruptedRead(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var told bytes.Buffer
+	a := &app{in: r, out: io.Discard, err: &told}
+	code := make(chan int)
+	go func() { code <- a.run(ctx, []string{"ls", "-"}) }()
+	cancel()
+	select {
+	case got := <-code:
+		if got != exitDamaged || told.String() != "spanclock: interrupted\n" {
+			t.Errorf("got %d, %q; want that it was interrupted", got, told.String())
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the command does not end")
+	}
+}
+
 func segments(t *testing.T, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "*.seg"))

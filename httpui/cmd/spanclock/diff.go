@@ -21,7 +21,8 @@ var diffCommand = command{
 	name: "diff", arguments: "A B", short: "compare two runs or builds, by operation",
 	help: `
 Diff compares the spans of two stores or files, operation by operation: the median of their wall
-time, and the mean of their own CPU time where a CPU profile ran. A store followed by @ and the number
+time, and the mean of their own CPU time where a CPU profile ran. A trace counts once for an
+operation, with the mean of its spans. A store followed by @ and the number
 of a run, or the beginning of a build's revision, is the traces of that run or build alone.
 
   spanclock diff before after
@@ -31,7 +32,7 @@ of a run, or the beginning of a build's revision, is the traces of that run or b
 p is from a two-sided Mann-Whitney U test: how likely values of one and the same distribution differ
 that much. A change is shown when it is significant; with many lines some would be
 by chance, so the limit is for all lines together (Holm's correction of -alpha). "~" is no
-significant change, n how many spans were compared. Spans of one request are not independent of
+significant change, n how many traces were compared. Requests at one time are not independent of
 each other: a load that was different shows here too.`,
 	flags: func(fs *flag.FlagSet) func(context.Context, *app, []string) error {
 		var o diffOptions
@@ -100,7 +101,7 @@ func (a *app) diff(ctx context.Context, one, other string, o diffOptions) error 
 	return err
 }
 
-// compare compares the operations that both sides have; what changed most for all spans
+// compare compares the operations that both sides have; what changed most for all traces
 // together comes first.
 func compare(before, after *side, alpha float64) []change {
 	var all []change
@@ -137,7 +138,7 @@ func compare(before, after *side, alpha float64) []change {
 	return all
 }
 
-// weight is how much time a change makes for all spans, 0 when it is not significant.
+// weight is how much time a change makes for all traces, 0 when it is not significant.
 func weight(c change) float64 {
 	if !c.Significant {
 		return 0
@@ -194,6 +195,9 @@ func report(before, after *side, changes []change, o diffOptions) string {
 	b.WriteByte('\n')
 	alone(&b, "A", before, after)
 	alone(&b, "B", after, before)
+	if before.left+after.left > 0 {
+		fmt.Fprintf(&b, "only the first %d operations of each side are compared: narrow them with -query\n", maxOperations)
+	}
 	significant := 0
 	for _, c := range changes {
 		if c.Significant {

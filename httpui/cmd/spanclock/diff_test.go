@@ -6,9 +6,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -101,6 +104,62 @@ func TestDiff(t *testing.T) {
 	}
 	if same := must(t, "diff", before, before); !strings.Contains(same, "0 of 4 are significant") {
 		t.Errorf("got %s; want nothing of a store beside itself", same)
+	}
+}
+
+// TestDiffOfSpansWithOneFate: the spans of a request are all slow or all fast, by
+// chance, and both sides are the same; that 30 spans say it makes it no more significant.
+func TestDiffOfSpansWithOneFate(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	requests := func() *side {
+		s := &side{operations: map[operation]*[metrics]sample{}}
+		for i := range 20 {
+			start, takes := epoch, 5*time.Millisecond+time.Duration(r.IntN(10_000_000))
+			span := func(n int, name string, takes time.Duration) spanstore.Span {
+				return spanstore.Span{
+					SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID(i + 1), SpanID: trace.SpanID{7: byte(n + 1)}}),
+					Name:        name, Start: start, End: start.Add(takes),
+				}
+			}
+			tr := &spanstore.Trace{ID: traceID(i + 1), Spans: []spanstore.Span{span(0, "root", time.Second)}}
+			for k := range 30 {
+				c := span(k+1, "SELECT", takes+time.Duration(r.IntN(1_000_000)))
+				c.Parent = tr.Spans[0].SpanContext
+				tr.Spans = append(tr.Spans, c)
+			}
+			s.add(tr, r)
+		}
+		return s
+	}
+	const tries = 100
+	wrong := 0
+	for range tries {
+		for _, c := range compare(requests(), requests(), 0.05) {
+			if c.Significant {
+				wrong++
+			}
+			if c.NA != 20 || c.NB != 20 {
+				t.Fatalf("got n=%d+%d of %s; want the 20 traces of each side", c.NA, c.NB, c.Name)
+			}
+		}
+	}
+	if wrong > tries/10 {
+		t.Errorf("got %d of %d comparisons of the same as significant; want about %d", wrong, tries, tries/20)
+	}
+}
+
+// TestDiffOfManyOperations says that some were left out.
+func TestDiffOfManyOperations(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	s := &side{operations: map[operation]*[metrics]sample{}}
+	for n := range maxOperations + 1 {
+		if got := report(s, s, nil, diffOptions{}); strings.Contains(got, "are compared") {
+			t.Fatalf("got %s with %d operations", got, n)
+		}
+		s.add(&spanstore.Trace{Spans: []spanstore.Span{{Name: strconv.Itoa(n), Start: epoch, End: epoch.Add(1)}}}, r)
+	}
+	if got := report(s, s, nil, diffOptions{}); !strings.Contains(got, "only the first 2000 operations of each side are compared") {
+		t.Errorf("got %s; want that one is left out", got)
 	}
 }
 

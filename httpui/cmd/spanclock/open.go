@@ -36,7 +36,7 @@ type source struct {
 // open opens a directory or a file of traces.
 func (a *app) open(ctx context.Context, path string) (*source, error) {
 	if path == "-" {
-		return a.openFile(ctx, path, a.in)
+		return a.openFile(ctx, path, func() (io.ReadCloser, error) { return io.NopCloser(a.in), nil })
 	}
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,12 +48,7 @@ func (a *app) open(ctx context.Context, path string) (*source, error) {
 	if fi.IsDir() {
 		return a.openDir(path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, exitError{exitNothing, err}
-	}
-	defer f.Close()
-	return a.openFile(ctx, path, f)
+	return a.openFile(ctx, path, func() (io.ReadCloser, error) { return os.Open(path) })
 }
 
 // openDir opens the directory of a store for reading.
@@ -82,8 +77,11 @@ func empty(path string, damaged int64) error {
 }
 
 // openFile reads a file of traces into a store in memory.
-func (a *app) openFile(ctx context.Context, path string, r io.Reader) (*source, error) {
-	b, err := io.ReadAll(io.LimitReader(r, otlp.DefaultMaxBytes+1))
+func (a *app) openFile(ctx context.Context, path string, open func() (io.ReadCloser, error)) (*source, error) {
+	b, err := readAll(ctx, open)
+	if errors.Is(err, context.Canceled) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, exitError{exitNothing, fmt.Errorf("read %s: %w", path, err)}
 	}
@@ -113,6 +111,32 @@ func (a *app) openFile(ctx context.Context, path string, r io.Reader) (*source, 
 		a.trouble(path, fmt.Sprintf("%d spans and %d parts of what was measured found no room", st.Dropped()+st.EvictedSpans, st.UsageDropped))
 	}
 	return src, nil
+}
+
+// readAll reads a file until ctx is over: a terminal or a named pipe may have nothing to
+// read, or nobody who writes it, for ever. The read itself is left to the end of the process then.
+func readAll(ctx context.Context, open func() (io.ReadCloser, error)) ([]byte, error) {
+	type result struct {
+		b   []byte
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		f, err := open()
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		defer f.Close()
+		b, err := io.ReadAll(io.LimitReader(f, otlp.DefaultMaxBytes+1))
+		done <- result{b, err}
+	}()
+	select {
+	case r := <-done:
+		return r.b, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // readTraces reads the JSON of a file of either kind.

@@ -154,6 +154,7 @@ func (a *analysis) transition(ev *trace.Event) {
 		th = a.thread(ev.Thread())
 	}
 	if from == trace.GoWaiting && to == trace.GoRunnable {
+		a.settle(g)
 		a.woken(g, ev)
 	}
 	a.change(g, func() {
@@ -175,7 +176,11 @@ func (a *analysis) transition(ev *trace.Event) {
 		if g.reported == Other && (from == to || from == trace.GoUndetermined) {
 			g.reported = stateAt(a.stacks.of(g.stack)) // it has waited since before the trace, which gives no reason
 		}
+		g.mutex = a.stacks.forMutex(g.stack)
 	})
+	if from == trace.GoUndetermined && to == trace.GoWaiting && g.before != nil {
+		g.before.since, g.before.start, g.since = a.first, a.first, a.first // or there would have been an event
+	}
 	if to == trace.GoNotExist {
 		a.gone(g)
 		delete(a.goroutines, id)
@@ -194,6 +199,13 @@ func (a *analysis) where(ev *trace.Event, tr *trace.StateTransition, from, to tr
 		return a.stacks.id(tr.Stack)
 	}
 	return a.stacks.id(ev.Stack())
+}
+
+// settle is called when a goroutine is about to go on.
+func (a *analysis) settle(g *goroutine) {
+	if s := g.current(); s != nil && s.main == g && g.state.blocked() {
+		s.settle(g, a.now)
+	}
 }
 
 // woken notes who let a goroutine go on.

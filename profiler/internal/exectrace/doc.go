@@ -16,7 +16,10 @@
 // that one has the time, as it has the CPU samples. A goroutine that is started
 // inside a span works for it until it starts a span itself. While a span's own
 // goroutine is blocked and one of its others is not, the span is in that one's
-// state: it is what is being waited for. So a span's segments follow one another
+// state: it is what is being waited for. Two exceptions: who waits for a mutex waits for
+// its holder, and a goroutine that still waits for the network, or is in the kernel, when
+// the span's own goes on was not waited for, such as the reader of a connection that
+// is kept. So a span's segments follow one another
 // without overlap, and with what its child spans on the same goroutine cover they
 // fill the time from its start to its end.
 //

@@ -11,6 +11,7 @@ type goroutine struct {
 	reported State   // as the trace has it: state without what the collector does to it
 	thread   *thread // that it runs on
 	stack    int32   // where it waits
+	mutex    bool    // that is in a mutex
 	since    int64   // when it was changed last
 
 	spans  []*span // that started on it and have not ended, the current one last
@@ -65,10 +66,14 @@ func (a *analysis) change(g *goroutine, f func()) {
 	if was != nil && state == CPU {
 		was.ran(g.thread, g.since, a.now)
 	}
+	since, key := g.since, waitKey{state, g.stack}
 	g.since = a.now
 	f()
 	g.state = g.effective(a.stopped > 0)
 	is := g.current()
+	if g.state != state && g.helps(was) {
+		was.progressed(key, since, a.now)
+	}
 	if was != is {
 		a.leave(g, was, state)
 		a.join(g, is)

@@ -93,6 +93,7 @@ type span struct {
 	wait     int32   // the open segment's, -1 for none
 	segments []segment
 	waits    []wait
+	progress []progress // of helpers, since its own goroutine is blocked
 
 	running int64 // of goroutines' runs that are over
 	scaled  onCPU // of those that are scaled
@@ -135,7 +136,7 @@ func (s *span) state() (State, *goroutine) {
 		}
 		return s.helperState()
 	}
-	if g.state.blocked() {
+	if g.state.blocked() && !g.mutex {
 		if st, h := s.helperState(); h != nil {
 			return st, h
 		}
@@ -186,7 +187,11 @@ func (s *span) waitOf(st State, g *goroutine) int32 {
 	if st == None || st == CPU || st == STW {
 		return -1
 	}
-	key := waitKey{st, g.stack}
+	return s.placeOf(waitKey{st, g.stack})
+}
+
+// placeOf returns the position of a place in waits, -1 when there are too many.
+func (s *span) placeOf(key waitKey) int32 {
 	for i := range s.waits {
 		if s.waits[i].waitKey == key {
 			return int32(i)
@@ -206,21 +211,31 @@ func (s *span) close(now int64) {
 	if now <= from || s.now == None {
 		return
 	}
-	if s.wait >= 0 {
-		s.waits[s.wait].total += now - from
-	}
-	if n := len(s.segments); n > 0 {
+	s.push(segment{from, now, s.now, s.wait, s.thread})
+}
+
+// push appends a segment, or makes the last one longer.
+func (s *span) push(g segment) {
+	n := len(s.segments)
+	if n == maxSegments {
 		last := &s.segments[n-1]
-		switch {
-		case n == maxSegments:
-			last.to, last.state, last.wait, last.thread = now, Other, -1, nil
-			return
-		case last.to == from && last.state == s.now && last.wait == s.wait && last.thread == s.thread:
-			last.to = now
+		if last.wait >= 0 {
+			s.waits[last.wait].total -= last.to - last.from
+		}
+		last.to, last.state, last.wait, last.thread = g.to, Other, -1, nil
+		return
+	}
+	if g.wait >= 0 {
+		s.waits[g.wait].total += g.to - g.from
+	}
+	if n > 0 {
+		last := &s.segments[n-1]
+		if last.to == g.from && last.state == g.state && last.wait == g.wait && last.thread == g.thread {
+			last.to = g.to
 			return
 		}
 	}
-	s.segments = append(s.segments, segment{from, now, s.now, s.wait, s.thread})
+	s.segments = append(s.segments, g)
 }
 
 // ran notes that a goroutine has run for the span.
@@ -285,6 +300,9 @@ func (s *span) sortWaits(out *Span, st *stacks) {
 	place := make([]int, len(s.waits))
 	for to, from := range order {
 		w := &s.waits[from]
+		if w.total == 0 {
+			break // no segment has it
+		}
 		place[from] = to
 		out.Waits = append(out.Waits, Wait{
 			State: w.state, Total: time.Duration(w.total), Count: w.count,

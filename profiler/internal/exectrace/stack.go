@@ -18,6 +18,7 @@ type stacks struct {
 	byHandle map[trace.Stack]int32
 	byPCs    map[string]int32
 	frames   [][]spanstore.Frame
+	mutex    []bool // of each of frames: it waits for a mutex
 	key      []byte
 }
 
@@ -39,7 +40,7 @@ func (s *stacks) id(h trace.Stack) int32 {
 
 func (s *stacks) intern(h trace.Stack) int32 {
 	if s.byPCs == nil {
-		s.byPCs, s.frames = map[string]int32{}, [][]spanstore.Frame{nil}
+		s.byPCs, s.frames, s.mutex = map[string]int32{}, [][]spanstore.Frame{nil}, []bool{false}
 	}
 	s.key = s.key[:0]
 	var frames []spanstore.Frame
@@ -59,12 +60,16 @@ func (s *stacks) intern(h trace.Stack) int32 {
 	}
 	id := int32(len(s.frames))
 	s.frames = append(s.frames, frames)
+	s.mutex = append(s.mutex, inMutex(frames))
 	s.byPCs[string(s.key)] = id
 	return id
 }
 
 // nextGeneration lets go of the handles.
 func (s *stacks) nextGeneration() { clear(s.byHandle) }
+
+// forMutex reports whether a stack waits for a mutex.
+func (s *stacks) forMutex(id int32) bool { return int(id) < len(s.mutex) && s.mutex[id] }
 
 // of returns the frames of a stack, innermost first.
 func (s *stacks) of(id int32) []spanstore.Frame {

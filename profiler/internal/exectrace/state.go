@@ -1,6 +1,8 @@
 package exectrace
 
 import (
+	"strings"
+
 	"golang.org/x/exp/trace"
 
 	"github.com/spanclock/spanclock/spanstore"
@@ -105,6 +107,17 @@ func stateAt(stack []spanstore.Frame) State {
 		}
 	}
 	return Other
+}
+
+// inMutex reports whether a stack waits for a mutex: what the holder does is what is
+// waited for then, whatever other goroutines of the span do.
+func inMutex(stack []spanstore.Frame) bool {
+	for _, f := range stack[:min(6, len(stack))] {
+		if strings.HasPrefix(f.Func, "sync.(*Mutex).") || strings.HasPrefix(f.Func, "sync.(*RWMutex).") {
+			return true
+		}
+	}
+	return false
 }
 
 // helping is the order in which the states of a span's other goroutines count
