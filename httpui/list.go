@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
@@ -36,12 +38,23 @@ type summaryJSON struct {
 	Services []string `json:"services"`
 	RootName string   `json:"root_name"`
 	Rootless bool     `json:"rootless"`
-	Start    string   `json:"start"`
-	WallNS   int64    `json:"wall_ns"`
+
+	// InFlight is the request that a rootless trace is of, while it has not ended:
+	// the rest of the summary is of what has ended so far.
+	InFlight *inFlightJSON `json:"in_flight"`
+
+	Start  string `json:"start"`
+	WallNS int64  `json:"wall_ns"`
 	cpuJSON
 	Spans  int    `json:"spans"`
 	Errors int    `json:"errors"`
 	Kept   string `json:"kept"`
+}
+
+type inFlightJSON struct {
+	Service string `json:"service"`
+	Name    string `json:"name"`
+	AgeNS   int64  `json:"age_ns"`
 }
 
 // cpuJSON is a CPU figure, the same keys wherever one stands.
@@ -137,7 +150,30 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 			Kept:     s.Kept,
 		}
 	}
+	h.markInFlight(list.Traces, p.Traces)
 	return list
+}
+
+// markInFlight tells traces whose root is yet to end from those whose root is
+// elsewhere, or lost.
+func (h *handler) markInFlight(out []summaryJSON, traces []spanstore.Summary) {
+	now, requests := time.Now(), h.inFlight(traces)
+	for i := range traces {
+		if r, ok := requests[traces[i].TraceID]; ok {
+			out[i].InFlight = &inFlightJSON{r.Service, r.Name, int64(max(0, now.Sub(r.Start)))}
+		}
+	}
+}
+
+// inFlight gives those of some traces whose root is yet to end.
+func (h *handler) inFlight(traces []spanstore.Summary) map[trace.TraceID]profiler.Request {
+	var rootless []trace.TraceID
+	for i := range traces {
+		if traces[i].Rootless {
+			rootless = append(rootless, traces[i].TraceID)
+		}
+	}
+	return h.opts.Profiler.InFlight(rootless)
 }
 
 func newProfiler(p *profiler.Profiler, st profiler.Stats) profilerJSON {
@@ -306,7 +342,10 @@ func shortTime(s string) string {
 }
 
 func rootName(t summaryJSON) string {
-	if t.Rootless {
+	switch {
+	case t.InFlight != nil:
+		return t.InFlight.Name + " (in flight)"
+	case t.Rootless:
 		return t.RootName + " (root missing)"
 	}
 	return t.RootName
