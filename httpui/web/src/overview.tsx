@@ -308,7 +308,9 @@ function RequestCells({ request: r }: { request: Operation["request"] }) {
   if (!r) {
     return (
       <>
-        <td />
+        <td class="num dim" title="None of the newest traces begins here: its CPU time is part of that of the requests that call it">
+          –
+        </td>
         <td class="against" />
       </>
     );
