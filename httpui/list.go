@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/spanclock/spanclock/httpui/internal/text"
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
@@ -114,11 +116,19 @@ func (h *handler) serveList(w *response) {
 		w.json(http.StatusOK, list)
 		return
 	}
+	width, bad := textWidth(w.r)
+	if bad != nil {
+		w.fail(*bad)
+		return
+	}
+	if !w.r.URL.Query().Has("width") {
+		width = math.MaxInt32 // lines that grep and awk are to have whole
+	}
 	next := "Older"
 	if q.Order != spanstore.NewestFirst {
 		next = "More"
 	}
-	w.text(http.StatusOK, listText(list, w.r.URL.Query(), next))
+	w.text(http.StatusOK, listText(list, w.r.URL.Query(), next, width))
 }
 
 func (h *handler) list(p *spanstore.Page) listJSON {
@@ -295,7 +305,7 @@ func (h *handler) storeFailure(err error) failure {
 }
 
 // listText is the list as a table; next names the page that follows.
-func listText(l listJSON, query url.Values, next string) string {
+func listText(l listJSON, query url.Values, next string, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s · profiler %s%s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Profiler.Exact.line(), l.Store.line())
 	for _, p := range l.Problems {
@@ -323,7 +333,8 @@ func listText(l listJSON, query url.Values, next string) string {
 			rows[i+1] = append(rows[i+1], t.Kept)
 		}
 	}
-	writeTable(&b, rows, align)
+	writeTableWithin(&b, width, rows, align, text.Give{Column: 7, Least: 24}, text.Give{Column: 4}, text.Give{Column: 3}, text.Give{Column: 6},
+		text.Give{Column: 5}, text.Give{Column: 7, Least: 16}, text.Give{Column: 2}, text.Give{Column: 7, Least: 9})
 	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; … the profile window is still running, ask again;\n     ? no CPU profile covered it. One trace: trace/<id>.\n")
 	if l.Cursor != "" {
 		query.Set("cursor", l.Cursor)
