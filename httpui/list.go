@@ -304,6 +304,9 @@ func (h *handler) storeFailure(err error) failure {
 	return failure{status: http.StatusInternalServerError, Error: "the span store could not be read", Hint: err.Error()}
 }
 
+// narrow is the width, in columns, below which a list has no room for dates.
+const narrow = 110
+
 // listText is the list as a table; next names the page that follows.
 func listText(l listJSON, query url.Values, next string, width int) string {
 	var b strings.Builder
@@ -317,10 +320,15 @@ func listText(l listJSON, query url.Values, next string, width int) string {
 	}
 	b.WriteByte('\n')
 	rows := [][]string{{"START (UTC)", "WALL", "CPU", "CPU %", "SPANS", "ERRORS", "SERVICE", "ROOT", "TRACE"}}
+	when := func(s string) string { return s }
+	if width < narrow { // then the date is what can be done without
+		rows[0][0] = "UTC"
+		when = func(s string) string { return s[strings.IndexByte(s, ' ')+1:] }
+	}
 	for _, t := range l.Traces {
 		cpu := stall.CPU{Value: time.Duration(t.NS), Low: time.Duration(t.LowNS), High: time.Duration(t.HighNS), Samples: t.Samples, Evidence: t.Evidence, Pending: t.Pending}
 		rows = append(rows, []string{
-			shortTime(t.Start), stall.FormatDuration(time.Duration(t.WallNS)), cpu.String(),
+			when(shortTime(t.Start)), stall.FormatDuration(time.Duration(t.WallNS)), cpu.String(),
 			cpuPercent(cpu, time.Duration(t.WallNS)), strconv.Itoa(t.Spans), blankZero(t.Errors),
 			clip(escape(t.Service), 30), clip(escape(rootName(t)), 50), t.TraceID,
 		})
@@ -334,7 +342,7 @@ func listText(l listJSON, query url.Values, next string, width int) string {
 		}
 	}
 	writeTableWithin(&b, width, rows, align, text.Give{Column: 7, Least: 24}, text.Give{Column: 4}, text.Give{Column: 3}, text.Give{Column: 6},
-		text.Give{Column: 5}, text.Give{Column: 7, Least: 16}, text.Give{Column: 2}, text.Give{Column: 7, Least: 9})
+		text.Give{Column: 5}, text.Give{Column: 2}, text.Give{Column: 7, Least: 9})
 	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; … the profile window is still running, ask again;\n     ? no CPU profile covered it. One trace: trace/<id>.\n")
 	if l.Cursor != "" {
 		query.Set("cursor", l.Cursor)
