@@ -95,7 +95,7 @@ func TestStagedHealthy(t *testing.T) {
 				mu.Unlock()
 			}()
 			mu.Lock()
-			mu.Unlock()
+			defer mu.Unlock()
 			healthy(s, ctx)
 		}},
 		{"nothing much", func(s *stage, ctx context.Context) { s.child(ctx, "redis.GET", trace.SpanKindClient, wait(0)) }},

@@ -36,6 +36,7 @@ type sim struct {
 	s    *spanstore.Store
 
 	harm    bool           // segments are damaged, too
+	newest  uint64         // the segment with the highest number that was seen
 	blocked string         // the directory that stands where the next segment should
 	log     []string       // of what was done
 	counts  map[string]int // of what was done and seen
@@ -157,13 +158,15 @@ func (m *sim) step() {
 	m.budget()
 }
 
-// segs returns the first and the last segment there are, 1 and 0 for none.
+// segs returns the numbers of the first and the last segment. When MaxAge has removed
+// them all, and no other can be made, they are those between which none is.
 func (m *sim) segs() (oldest, newest uint64) {
 	nums := segmentNumbers(m.dir)
 	if len(nums) == 0 {
-		return 1, 0
+		return m.newest + 1, m.newest
 	}
-	return nums[0], nums[len(nums)-1]
+	m.newest = nums[len(nums)-1]
+	return nums[0], m.newest
 }
 
 func (m *sim) open() {

@@ -267,7 +267,7 @@ func (s Selection) Has(attrs ...attribute.KeyValue) Claim {
 			case !ok:
 				return fmt.Sprintf("got no attribute %s", kv.Key)
 			case !hasAll(&t.Nodes[i], []attribute.KeyValue{kv}):
-				return fmt.Sprintf("got %s=%s (%s)", kv.Key, v.Emit(), v.Type())
+				return fmt.Sprintf("got %s=%s (%s)", kv.Key, v.String(), v.Type())
 			}
 		}
 		return ""

@@ -72,7 +72,7 @@ func (t *Trace) label(n *stall.Node, s shape) string {
 	}
 	for _, key := range s.attrs {
 		if v, ok := n.Span.Attribute(key); ok {
-			parts = append(parts, fmt.Sprintf("%s=%s", key, v.Emit()))
+			parts = append(parts, fmt.Sprintf("%s=%s", key, v.String()))
 		}
 	}
 	return strings.ReplaceAll(strings.Join(parts, " "), "\n", `\n`)

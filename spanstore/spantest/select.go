@@ -100,7 +100,7 @@ func (s Selection) some(t *Trace) ([]int, *Failure) {
 
 func hasAll(n *stall.Node, attrs []attribute.KeyValue) bool {
 	for _, kv := range attrs {
-		if v, ok := n.Span.Attribute(kv.Key); !ok || v.Emit() != kv.Value.Emit() || v.Type() != kv.Value.Type() {
+		if v, ok := n.Span.Attribute(kv.Key); !ok || v.String() != kv.Value.String() || v.Type() != kv.Value.Type() {
 			return false
 		}
 	}
@@ -113,7 +113,7 @@ func attrsText(attrs []attribute.KeyValue) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s=%s", kv.Key, kv.Value.Emit())
+		fmt.Fprintf(&b, "%s=%s", kv.Key, kv.Value.String())
 	}
 	return b.String()
 }

@@ -100,6 +100,24 @@ function keep(href: string, answer: Answer): void {
   if (recent.size > RECENT) recent.delete(recent.keys().next().value!);
 }
 
+/** Answers that were asked for before the view that wants them was loaded. */
+const begun = new Map<string, Promise<unknown>>();
+
+/** begin asks for what a view that is still being loaded will ask for. */
+export function begin(href: string): void {
+  if (recent.has(href) || begun.has(href)) return;
+  const answer = get<unknown>(href, new AbortController().signal);
+  answer.catch(() => {}); // who waits for it hears of it
+  begun.set(href, answer);
+}
+
+/** taken is the answer that was begun, once. */
+function taken(href: string): Promise<unknown> | undefined {
+  const answer = begun.get(href);
+  begun.delete(href);
+  return answer;
+}
+
 /**
  * useData loads a view's data. While it is reloaded the former data stays. Decode
  * makes of an answer what is kept of it; it must stay the same function.
@@ -124,8 +142,9 @@ export function useData<T>(href: string, decode?: (answer: unknown) => T): Loade
     asked.current = href;
     const abort = new AbortController();
     setShown((s) => (s.href === href ? { ...s, loading: true } : { href, loading: true }));
-    get<unknown>(href, abort.signal).then(
+    (taken(href) ?? get<unknown>(href, abort.signal)).then(
       (body) => {
+        if (abort.signal.aborted) return;
         const data = decode ? decode(body) : body;
         const answer = { data, at: Date.now() };
         keep(href, answer);

@@ -5,15 +5,15 @@ import { ErrorView } from "./error";
 import { Header } from "./header";
 import { lazy } from "./lazy";
 import { ListView } from "./list";
-import { useRoute, type Route } from "./route";
+import { pageHref, useRoute, type Route } from "./route";
 import { TraceView } from "./trace";
 import { useData } from "./api";
 
 const Live = lazy(() => import("./live"));
-const Overview = lazy(() => import("./overview"));
-const Graph = lazy(() => import("./graph"));
+const Overview = lazy(() => import("./overview"), (search) => pageHref("overview", new URLSearchParams(search)));
+const Graph = lazy(() => import("./graph"), (search) => pageHref("graph", new URLSearchParams(search)));
 const Flame = lazy(() => import("./flame"));
-const Health = lazy(() => import("./health"));
+const Health = lazy(() => import("./health"), () => pageHref("health"));
 
 function App() {
   const route = useRoute();

@@ -2,7 +2,7 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { Failure } from "./api";
+import { begin, Failure } from "./api";
 import { ErrorView } from "./error";
 
 export interface ViewProps {
@@ -11,8 +11,11 @@ export interface ViewProps {
 
 type Load = () => Promise<{ default: ComponentType<ViewProps> }>;
 
-/** lazy makes a view of one that is loaded first. */
-export function lazy(load: Load): ComponentType<ViewProps> {
+/**
+ * lazy makes a view of one that is loaded first. Where its data is told, that is
+ * asked for at the same time.
+ */
+export function lazy(load: Load, data?: (search: string) => string): ComponentType<ViewProps> {
   let known: ComponentType<ViewProps> | undefined;
   return function Lazy(props: ViewProps) {
     const [View, setView] = useState(() => known);
@@ -21,6 +24,7 @@ export function lazy(load: Load): ComponentType<ViewProps> {
     useEffect(() => {
       if (View) return;
       let left = false;
+      if (data) begin(data(props.search));
       load().then(
         (m) => {
           known = m.default;
