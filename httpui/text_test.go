@@ -41,7 +41,8 @@ The request ends when redis.SET ends: without it, about 20 ms, 20 ms less. redis
 ms (0–38), sampled. metrics goes on for 4 ms after the end of POST /orders.
 Critical path: CPU ≈ 8 ms (0–33) 20 % · NET? 28 ms 70 % · unknown 4 ms 10 %
 * redis.SET is a write at the tail that alone decides when the request ends. Done after
-  the answer, if the answer does not need it, it would save 20 ms of 40 ms (50 %, inferred).
+  the answer, if the answer does not need it, it would save 20 ms of 40 ms (50 %,
+  inferred).
 * Work goes on for 4 ms after the request has ended, in metrics.
 
 SPAN                              WALL             CPU   CPU %  0                   44 ms
