@@ -94,7 +94,11 @@ func (p *profiling) takeExact() {
 			u = &exactUnit{wall: wall(h.unit.start, h.unit.end), states: map[uint8]int64{}, waits: map[waitKey]waitTotal{}}
 			sum.exact[h.unit.id] = u
 		}
-		u.add(&h, p.usage[h.id].exact, p.ownTime(&h))
+		own, e := p.ownTime(&h), p.usage[h.id].exact
+		if len(e.segments) > 0 && p.states.words[e.segments[0].wait.state] == running {
+			u.heldUp(&h, e.segments[0].from, e.segments[0].wait.state, own)
+		}
+		u.add(&h, e, own)
 	}
 }
 
@@ -118,6 +122,27 @@ func (p *profiling) ownTime(h *profileHit) (own []stretch) {
 // atEdge is how far the moments at which a span started and ended may lie from those
 // at which that was written into the execution trace, on a busy machine.
 const atEdge = int64(200 * time.Microsecond)
+
+// running is the one state that has a meaning here, see heldUp.
+const running = "cpu"
+
+// held is how long the kernel may have held up a goroutine between the start of its
+// span and the moment at which that was written into the execution trace.
+const held = int64(20 * time.Millisecond)
+
+// heldUp counts the own time from a span's start to its first segment, at from, in
+// which it runs: the goroutine was running, and its thread was not.
+func (u *exactUnit) heldUp(h *profileHit, from int64, state uint8, own []stretch) {
+	if d := from - h.start; d < atEdge || d >= held {
+		return
+	}
+	for _, s := range own {
+		if part := min(s.to, from) - s.from; part > 0 {
+			u.states[state] += part
+			u.stolen += part
+		}
+	}
+}
 
 // add counts what of e lies in a span's own time.
 func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
