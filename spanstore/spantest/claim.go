@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+
+	"github.com/spanclock/spanclock/profiler/stall"
 )
 
 // Claim is something that a trace meets or does not. Claims are values: make them
@@ -284,13 +286,19 @@ func (s Selection) Has(attrs ...attribute.KeyValue) Claim {
 func (s Selection) None() Claim { return s.Count().Is(0) }
 
 // NoFinding claims that the analysis finds nothing of these kinds, of any kind when
-// none is given; see the constants of package stall.
+// none is given; see the constants of package stall. A kind that there is not is a
+// failure.
 func NoFinding(kinds ...string) Claim {
 	text := "no finding"
 	if len(kinds) > 0 {
 		text += " of kind " + strings.Join(kinds, ", ")
 	}
 	return Claim{text, func(t *Trace) *Failure {
+		for _, k := range kinds {
+			if f := misspelt("kind of finding", k, stall.FindingKinds()); f != nil {
+				return f
+			}
+		}
 		for _, f := range t.Findings {
 			if len(kinds) == 0 || slices.Contains(kinds, f.Kind) {
 				return &Failure{Text: fmt.Sprintf("got finding %s: %s; want %s", f.Kind, f.Text, text), Marks: marksOf(f.Spans, f.Kind)}
@@ -303,6 +311,9 @@ func NoFinding(kinds ...string) Claim {
 // Finding claims that the analysis finds something of this kind about a span of s.
 func (s Selection) Finding(kind string) Claim {
 	return Claim{"finding " + kind + " about " + s.text, func(t *Trace) *Failure {
+		if f := misspelt("kind of finding", kind, stall.FindingKinds()); f != nil {
+			return f
+		}
 		nodes, fail := s.some(t)
 		if fail != nil {
 			return fail
@@ -319,6 +330,15 @@ func (s Selection) Finding(kind string) Claim {
 			Marks: marksOf(nodes, "want "+kind),
 		}
 	}}
+}
+
+// misspelt is a failure when there is no such name: what never is would be claimed in
+// vain.
+func misspelt[T ~string](what string, name T, all []T) *Failure {
+	if slices.Contains(all, name) {
+		return nil
+	}
+	return undecided("there is no %s %q; there are %s", what, name, strings.Trim(fmt.Sprint(all), "[]"))
 }
 
 func marksOf(nodes []int, note string) (marks []Mark) {

@@ -91,6 +91,10 @@ func TestClaims(t *testing.T) {
 		{NoFinding(stall.NPlusOne), ""},
 		{NoFinding(stall.WorkAfterEnd), "got finding work_after_end: "},
 		{Span("audit").Finding(stall.WorkAfterEnd), ""},
+		{NoFinding("nplusone"), `there is no kind of finding "nplusone"; there are deferrable_tail sequential_siblings n_plus_one`},
+		{NoFinding("nplusone").Not(), `there is no kind of finding "nplusone"`},
+		{Span("audit").Finding("nplusone").Not(), `there is no kind of finding "nplusone"`},
+		{Span("render").InState("locked").Is(0), `there is no state "locked"; there are cpu runnable`},
 		{Span("render").Finding(stall.NPlusOne), "want n_plus_one about render"},
 
 		{Span("render").CPU().Under(1), "the CPU time of render is not known: CPU time cannot be had inside a synctest bubble: its clock stands still while goroutines compute"},

@@ -1,6 +1,7 @@
 package spantest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -118,10 +119,14 @@ func (s Selection) StallShare() Measure[float64] {
 	})
 }
 
-// In is the time that each span itself spent in a state, such as waiting for a lock,
-// by its execution trace: it takes Options.Exact.
+// InState is the time that each span itself spent in a state, such as waiting for a
+// lock, by its execution trace: it takes Options.Exact. A state that there is not is a
+// failure.
 func (s Selection) InState(state stall.State) Measure[time.Duration] {
 	return eachSpan(s, "time in state "+string(state), func(t *Trace, i int) (value[time.Duration], *Failure) {
+		if f := misspelt("state", state, stall.States()); f != nil {
+			return value[time.Duration]{}, f
+		}
 		n := &t.Nodes[i]
 		switch {
 		case t.noCPU != "":
@@ -223,7 +228,7 @@ func sum(values []value[time.Duration]) (s value[time.Duration]) {
 // union is the time in which at least one of the spans ran.
 func (t *Trace) union(nodes []int) (d time.Duration) {
 	nodes = slices.Clone(nodes)
-	slices.SortFunc(nodes, func(a, b int) int { return int(t.Nodes[a].Start - t.Nodes[b].Start) })
+	slices.SortFunc(nodes, func(a, b int) int { return cmp.Compare(t.Nodes[a].Start, t.Nodes[b].Start) })
 	var until time.Duration
 	for _, i := range nodes {
 		if n := &t.Nodes[i]; n.End > until {
