@@ -27,8 +27,9 @@
 // wall-ns/op has that of its children; where a slowdown is its own, self-ns/op
 // says.
 //
-// With go test -artifacts a sample of the traces is left behind, and the line
-// "spanclock view DIR" printed that opens it.
+// With go test -artifacts a sample of the traces of the last run is left behind (with
+// b.N the benchmark function runs several times), and the line "spanclock view DIR"
+// printed that opens it.
 //
 // # What is promised
 //

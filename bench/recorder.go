@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,14 +51,16 @@ func New(b *testing.B) *Recorder {
 	defer untimed(b)()
 	dir := b.TempDir()
 	if keepsArtifacts() {
-		dir = b.ArtifactDir()
+		dir = artifacts(b)
 	}
 	r, err := newRecorder(dir)
 	if err != nil {
+		kept.Delete(dir)
 		b.Fatalf("bench: %v", err)
 	}
 	r.b = b
 	b.Cleanup(func() {
+		defer kept.Delete(dir)
 		if err := r.finish(b); err != nil {
 			b.Errorf("bench: %v", err)
 		}
@@ -74,6 +78,27 @@ func untimed(b *testing.B) (resume func()) {
 	}
 	b.StopTimer()
 	return b.StartTimer
+}
+
+// kept are the directories of artifacts that recorders have open.
+var kept sync.Map
+
+// artifacts returns an empty directory for the traces. A benchmark with b.N runs many
+// times with one directory for its artifacts: the traces of the run before, which was
+// to find out b.N, give way. A second recorder of the same run has its own.
+func artifacts(b *testing.B) string {
+	b.Helper()
+	for n := 1; ; n++ {
+		dir := filepath.Join(b.ArtifactDir(), fmt.Sprintf("traces-%d", n))
+		if _, open := kept.LoadOrStore(dir, true); open {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			kept.Delete(dir)
+			b.Fatalf("bench: %v", err)
+		}
+		return dir
+	}
 }
 
 func newRecorder(dir string) (*Recorder, error) {

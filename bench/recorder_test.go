@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -302,6 +303,15 @@ func BenchmarkChild(b *testing.B) {
 			operation(tracer, 50)
 		}
 	})
+	if keepsArtifacts() {
+		b.Run("b.N", func(b *testing.B) {
+			New(b) // has its own traces: none
+			tracer := New(b).Provider().Tracer("test")
+			for range b.N {
+				operation(tracer, 1)
+			}
+		})
+	}
 	b.Run("none", func(b *testing.B) {
 		New(b)
 		for b.Loop() {
@@ -357,20 +367,27 @@ func TestFlags(t *testing.T) {
 	})
 	t.Run("artifacts", func(t *testing.T) {
 		dir := t.TempDir()
-		out := child("-test.artifacts", "-test.outputdir="+dir)
-		_, line, ok := strings.Cut(out, "bench: spanclock view ")
-		if !ok {
-			t.Fatalf("got\n%s\nwant the line that opens the traces", out)
+		out := child("-test.artifacts", "-test.outputdir="+dir, "-test.benchtime=30x")
+		var got []int
+		for text := range strings.Lines(out) {
+			_, left, ok := strings.Cut(strings.TrimSpace(text), "bench: spanclock view ")
+			if !ok {
+				continue
+			}
+			store, err := spanstore.Open(left, &spanstore.Options{ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := store.Traces(t.Context(), spanstore.Query{Name: "encode", Limit: 100})
+			if err != nil {
+				t.Error(err)
+			}
+			got = append(got, len(page.Traces))
+			store.Close()
 		}
-		left, _, _ := strings.Cut(line, "\n")
-		store, err := spanstore.Open(left, &spanstore.Options{ReadOnly: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		page, err := store.Traces(t.Context(), spanstore.Query{Name: "encode"})
-		if err != nil || len(page.Traces) == 0 {
-			t.Errorf("got %d traces in %s, %v; want some", len(page.Traces), left, err)
+		// Not 31 with b.N, of which a run of one operation is the first.
+		if slices.Sort(got); !slices.Equal(got, []int{0, 0, 30, 30}) {
+			t.Errorf("got stores of %v traces; want two without any, and 30 of the last run each\n%s", got, out)
 		}
 	})
 }
