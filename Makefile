@@ -39,7 +39,7 @@ bench: ## run the benchmarks whose results are kept in bench/results
 .PHONY: soak
 soak: ## the long form of the tests that break things: simulations, corruptions, kills, 1,000 runs of what must not flake; figures are printed
 	SPANCLOCK_SOAK=1 go test -count=1 -timeout 120m -v -run 'TestSimulation|TestCorruption|TestKills|TestDiskFull' ./spanstore/
-	go test -count=1000 -timeout 60m -run 'TestStatistics$$|TestFakeTime$$' ./spanstore/spantest
+	go test -count=1000 -timeout 60m -run 'TestStatistics$$|TestFakeTime$$|TestPercentile$$|TestGoldenOrder$$' ./spanstore/spantest
 
 .PHONY: bench-store
 bench-store: ## measure the store beside badger, sqlite and its floor, print one table
