@@ -94,7 +94,7 @@ func (p *profiling) takeExact() {
 			u = &exactUnit{wall: wall(h.unit.start, h.unit.end), states: map[uint8]int64{}, waits: map[waitKey]waitTotal{}}
 			sum.exact[h.unit.id] = u
 		}
-		u.add(&h, p.usage[h.id].exact, p.ownTime(&h))
+		u.add(&h, p.usage[h.id].exact, p.ownTime(&h), p.states.id(running))
 	}
 }
 
@@ -119,8 +119,15 @@ func (p *profiling) ownTime(h *profileHit) (own []stretch) {
 // at which that was written into the execution trace, on a busy machine.
 const atEdge = int64(200 * time.Microsecond)
 
-// add counts what of e lies in a span's own time.
-func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
+// held is how long the kernel may have held up a running goroutine between these
+// moments: what lies between them it took. Both are as in package profiler/stall.
+const held = int64(20 * time.Millisecond)
+
+// running is the word for the state of a goroutine that ran, as far as Go can tell.
+const running = "cpu"
+
+// add counts what of e lies in a span's own time. cpu is the state that is running.
+func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch, cpu uint8) {
 	for _, s := range own {
 		u.own += s.to - s.from
 	}
@@ -128,6 +135,8 @@ func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
 		from, to := g.from, g.to
 		if i == 0 && from > h.start && from-h.start < atEdge {
 			from = h.start
+		} else if i == 0 && from > h.start && from-h.start < held && g.wait.state == cpu {
+			u.addHeld(own, from, cpu)
 		}
 		if i == len(e.segments)-1 && to < h.end && h.end-to < atEdge {
 			to = h.end
@@ -148,6 +157,16 @@ func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
 				counted = true
 				u.waits[g.wait] = w
 			}
+		}
+	}
+}
+
+// addHeld counts what of a span's own time lies before its first segment.
+func (u *exactUnit) addHeld(own []stretch, until int64, cpu uint8) {
+	for _, s := range own {
+		if part := min(s.to, until) - s.from; part > 0 {
+			u.states[cpu] += part
+			u.stolen += part
 		}
 	}
 }
