@@ -59,16 +59,22 @@ func TestBuckets(t *testing.T) {
 func TestStarved(t *testing.T) {
 	for _, tt := range []struct {
 		values map[string]int64
+		procs  int
 		want   bool
 	}{
-		{nil, false},
-		{map[string]int64{SignalThrottled: 40e6}, false},
-		{map[string]int64{SignalThrottled: 60e6}, true},
-		{map[string]int64{SignalRunDelay: 400e6}, false},
-		{map[string]int64{SignalRunDelay: 600e6}, true},
+		{nil, 1, false},
+		{map[string]int64{SignalThrottled: 40e6}, 1, false},
+		{map[string]int64{SignalThrottled: 60e6}, 1, true},
+		{map[string]int64{SignalThrottled: 60e6}, 16, true},
+		{map[string]int64{SignalRunDelay: 400e6}, 1, false},
+		{map[string]int64{SignalRunDelay: 600e6}, 1, true},
+		{map[string]int64{SignalRunDelay: 600e6}, 2, false},
+		{map[string]int64{SignalRunDelay: 1100e6}, 2, true},
+		{map[string]int64{SignalRunDelay: 7900e6}, 16, false},
+		{map[string]int64{SignalRunDelay: 8100e6}, 16, true},
 	} {
-		if got := starved(tt.values, time.Second); got != tt.want {
-			t.Errorf("%v: got %v; want %v", tt.values, got, tt.want)
+		if got := starved(tt.values, time.Second, tt.procs); got != tt.want {
+			t.Errorf("%v on %d: got %v; want %v", tt.values, tt.procs, got, tt.want)
 		}
 	}
 	var r routes

@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"context"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -86,7 +87,7 @@ func (s *series) read() {
 		return
 	}
 	since, values := s.reader.Read(now)
-	s.starved.Store(starved(values, now.Sub(since)))
+	s.starved.Store(starved(values, now.Sub(since), runtime.GOMAXPROCS(0)))
 	live, ended := s.p.spans.traffic()
 	quiet := live == 0 && ended == s.ended && !s.p.resting()
 	if s.ended = ended; quiet {
@@ -100,9 +101,10 @@ func (s *series) read() {
 }
 
 // starved reports whether a CPU quota stopped the process for a twentieth of a
-// stretch, or its threads waited for a CPU for half of it, all together.
-func starved(values map[string]int64, length time.Duration) bool {
-	return values[SignalThrottled] > int64(length)/20 || values[SignalRunDelay] > int64(length)/2
+// stretch, or its threads waited for a CPU for half of it for each of procs, those that
+// may run Go code at once: all of them wait a little, and the more the more there are.
+func starved(values map[string]int64, length time.Duration, procs int) bool {
+	return values[SignalThrottled] > int64(length)/20 || values[SignalRunDelay] > int64(procs)*int64(length)/2
 }
 
 // take returns what waits for the store, up to now.

@@ -94,11 +94,7 @@ func (p *profiling) takeExact() {
 			u = &exactUnit{wall: wall(h.unit.start, h.unit.end), states: map[uint8]int64{}, waits: map[waitKey]waitTotal{}}
 			sum.exact[h.unit.id] = u
 		}
-		own, e := p.ownTime(&h), p.usage[h.id].exact
-		if len(e.segments) > 0 && p.states.words[e.segments[0].wait.state] == running {
-			u.heldUp(&h, e.segments[0].from, e.segments[0].wait.state, own)
-		}
-		u.add(&h, e, own)
+		u.add(&h, p.usage[h.id].exact, p.ownTime(&h), p.states.id(running))
 	}
 }
 
@@ -123,29 +119,15 @@ func (p *profiling) ownTime(h *profileHit) (own []stretch) {
 // at which that was written into the execution trace, on a busy machine.
 const atEdge = int64(200 * time.Microsecond)
 
-// running is the one state that has a meaning here, see heldUp.
-const running = "cpu"
-
-// held is how long the kernel may have held up a goroutine between the start of its
-// span and the moment at which that was written into the execution trace.
+// held is how long the kernel may have held up a running goroutine between these
+// moments: what lies between them it took. Both are as in package profiler/stall.
 const held = int64(20 * time.Millisecond)
 
-// heldUp counts the own time from a span's start to its first segment, at from, in
-// which it runs: the goroutine was running, and its thread was not.
-func (u *exactUnit) heldUp(h *profileHit, from int64, state uint8, own []stretch) {
-	if d := from - h.start; d < atEdge || d >= held {
-		return
-	}
-	for _, s := range own {
-		if part := min(s.to, from) - s.from; part > 0 {
-			u.states[state] += part
-			u.stolen += part
-		}
-	}
-}
+// running is the word for the state of a goroutine that ran, as far as Go can tell.
+const running = "cpu"
 
-// add counts what of e lies in a span's own time.
-func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
+// add counts what of e lies in a span's own time. cpu is the state that is running.
+func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch, cpu uint8) {
 	for _, s := range own {
 		u.own += s.to - s.from
 	}
@@ -153,6 +135,8 @@ func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
 		from, to := g.from, g.to
 		if i == 0 && from > h.start && from-h.start < atEdge {
 			from = h.start
+		} else if i == 0 && from > h.start && from-h.start < held && g.wait.state == cpu {
+			u.addHeld(own, from, cpu)
 		}
 		if i == len(e.segments)-1 && to < h.end && h.end-to < atEdge {
 			to = h.end
@@ -173,6 +157,16 @@ func (u *exactUnit) add(h *profileHit, e *profiledExact, own []stretch) {
 				counted = true
 				u.waits[g.wait] = w
 			}
+		}
+	}
+}
+
+// addHeld counts what of a span's own time lies before its first segment.
+func (u *exactUnit) addHeld(own []stretch, until int64, cpu uint8) {
+	for _, s := range own {
+		if part := min(s.to, until) - s.from; part > 0 {
+			u.states[cpu] += part
+			u.stolen += part
 		}
 	}
 }

@@ -65,7 +65,11 @@ func (g *exactTraces) exact(at time.Time, wall time.Duration) *spanstore.Exact {
 		}
 		e.Waits = append(e.Waits, x)
 	}
-	for from := time.Duration(0); from < wall; {
+	from := time.Duration(0)
+	if g.IntN(3) == 0 { // the kernel may have held it up before it could be written down
+		from = time.Duration(g.Int64N(int64(25 * time.Millisecond)))
+	}
+	for from < wall {
 		to := min(wall, from+1+time.Duration(g.Int64N(int64(wall)/2+1)))
 		s := spanstore.StateSegment{From: from, To: to, State: "cpu", Wait: -1}
 		if k := g.IntN(6); k < len(words) {

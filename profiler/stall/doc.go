@@ -98,10 +98,12 @@
 //
 // A span of which an execution trace was read (spanstore.Exact) has a
 // [Node.Timeline]: what it did at each moment of its self time. Its states, its CPU
-// time and its part of the critical path's budget then follow from events. What
-// the kernel took away (StateSteal) is an estimate, marked inferred, and so the CPU
-// time has bounds. Time that awaited children cover is theirs, whatever the
-// goroutine of the parent did.
+// time and its part of the critical path's budget then follow from events. The states
+// divide wall time: while it waits, a span has the state of those of its goroutines that
+// it waits for. What others of them compute in the background is in its CPU time alone,
+// which is that of all its goroutines. What the kernel took away (StateSteal) is an
+// estimate, marked inferred, and so the CPU time has bounds. Time that awaited children
+// cover is theirs, whatever the goroutine of the parent did.
 //
 // # Findings
 //

@@ -19,7 +19,7 @@ const (
 	SequentialSiblings = "sequential_siblings"
 
 	// NPlusOne is many calls of one name, one after the other, where one that asks
-	// for all would do.
+	// for all would do. Their statements, where known, differ in values alone.
 	NPlusOne = "n_plus_one"
 
 	// WorkAfterEnd is what goes on when the main root has ended.
@@ -99,7 +99,25 @@ func (a *Analysis) runs(out []run, parent int, siblings []int, least time.Durati
 // asks reports whether a span is a call that another could run beside: it asks
 // another process, and does not change anything there, as far as one can tell.
 func asks(n *Node) bool {
-	return n.Span.Kind == trace.SpanKindClient && !writes(n.Span) && !transaction[operation(n.Span)]
+	return n.Span.Kind == trace.SpanKindClient && !writes(n.Span) && !transaction[operation(n.Span)] && !changes(n)
+}
+
+// changes reports whether a span is an HTTP request that changes something: whether
+// another may overtake it is not for anybody else to say. What a database or a remote
+// call sends by POST says nothing.
+func changes(n *Node) bool {
+	if text(n.Span, "db.system.name", "db.system", "rpc.system.name", "rpc.system") != "" {
+		return false
+	}
+	method := text(n.Span, "http.request.method", "http.method")
+	if method == "" {
+		method, _, _ = strings.Cut(strings.TrimPrefix(n.Span.Name, "HTTP "), " ")
+	}
+	switch strings.ToUpper(method) {
+	case "POST", "PUT", "PATCH", "DELETE":
+		return true
+	}
+	return false
 }
 
 // callee is the kind of peer that a client span asks.
@@ -122,12 +140,12 @@ var transaction = map[string]bool{"BEGIN": true, "START": true, "COMMIT": true, 
 func (a *Analysis) runFinding(r run) (Finding, bool) {
 	run, parent, wall := r.calls, r.parent, a.Nodes[0].Wall()
 	longest := run[0]
-	names := map[string]int{}
+	names := map[string]bool{}
 	for _, c := range run {
 		if a.Nodes[c].Wall() > a.Nodes[longest].Wall() {
 			longest = c
 		}
-		names[a.Nodes[c].Span.Name]++
+		names[a.Nodes[c].Span.Name] = true
 	}
 	others := make([]int, 0, len(run)-1)
 	for _, c := range run {
@@ -138,13 +156,14 @@ func (a *Analysis) runFinding(r run) (Finding, bool) {
 	saves := wall - a.WallWithout(others...)
 	total := a.Nodes[run[len(run)-1]].End - a.Nodes[run[0]].Start
 	f := Finding{Spans: run, Saves: saves}
-	if n := names[a.Nodes[run[0]].Span.Name]; len(names) == 1 && n >= leastCalls {
+	alike := len(names) == 1 && a.sameStatement(run)
+	if n := len(run); alike && n >= leastCalls {
 		f.Kind = NPlusOne
 		f.Text = fmt.Sprintf("%s calls %s %d times, one after the other, for %s: one call for all of them would save about %s (inferred).",
 			clip(a.Nodes[parent].Span.Name), clip(a.Nodes[run[0]].Span.Name), n, FormatDuration(total), FormatDuration(saves))
 		return f, true
 	}
-	if len(names) == 1 && a.Nodes[run[0]].Span.Status.Code != 0 {
+	if alike && a.Nodes[run[0]].Span.Status.Code != 0 {
 		return Finding{}, false // attempts, not calls
 	}
 	f.Kind = SequentialSiblings

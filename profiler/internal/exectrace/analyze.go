@@ -154,7 +154,7 @@ func (a *analysis) transition(ev *trace.Event) {
 		th = a.thread(ev.Thread())
 	}
 	if from == trace.GoWaiting && to == trace.GoRunnable {
-		a.settle(g)
+		a.settle(g, a.goroutines[ev.Goroutine()])
 		a.woken(g, ev)
 	}
 	a.change(g, func() {
@@ -178,6 +178,9 @@ func (a *analysis) transition(ev *trace.Event) {
 		}
 		g.mutex = a.stacks.forMutex(g.stack)
 	})
+	if from == trace.GoNotExist {
+		g.inherit(a.goroutines[ev.Goroutine()], 0, a.now)
+	}
 	if from == trace.GoUndetermined && to == trace.GoWaiting && g.before != nil {
 		g.before.since, g.before.start, g.since = a.first, a.first, a.first // or there would have been an event
 	}
@@ -201,11 +204,15 @@ func (a *analysis) where(ev *trace.Event, tr *trace.StateTransition, from, to tr
 	return a.stacks.id(ev.Stack())
 }
 
-// settle is called when a goroutine is about to go on.
-func (a *analysis) settle(g *goroutine) {
-	if s := g.current(); s != nil && s.main == g && g.state.blocked() {
-		s.settle(g, a.now)
+// settle is called when a goroutine is about to go on, which by has let it.
+func (a *analysis) settle(g, by *goroutine) {
+	switch s := g.current(); {
+	case s != nil && s.main == g:
+		s.settle(g, by, a.now)
+	case g.state.blocked():
+		g.inherit(by, g.since, a.now)
 	}
+	g.send(by, a.now)
 }
 
 // woken notes who let a goroutine go on.
@@ -235,6 +242,7 @@ func (a *analysis) gone(g *goroutine) {
 	for _, s := range g.spans {
 		s.main = nil
 	}
+	g.errand = errand{}
 	if s := g.current(); s != nil {
 		a.leave(g, s, g.state)
 		g.spans, g.base, g.before = nil, nil, nil
@@ -336,6 +344,7 @@ func (a *analysis) end(g *goroutine, of oteltrace.TraceID, id oteltrace.SpanID) 
 	}
 	for _, h := range s.helpers {
 		a.change(h, func() {}) // what it ran until now counts
+		h.past = history{}
 	}
 	if m := s.main; m != nil {
 		a.change(m, func() {

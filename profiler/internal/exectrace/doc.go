@@ -14,13 +14,18 @@
 //
 // A span's time here is its own: while another span is active on its goroutine,
 // that one has the time, as it has the CPU samples. A goroutine that is started
-// inside a span works for it until it starts a span itself. While a span's own
-// goroutine is blocked and one of its others is not, the span is in that one's
-// state: it is what is being waited for. Two exceptions: who waits for a mutex waits for
-// its holder, and a goroutine that still waits for the network, or is in the kernel, when
-// the span's own goes on was not waited for, such as the reader of a connection that
-// is kept. So a span's segments follow one another
-// without overlap, and with what its child spans on the same goroutine cover they
+// inside a span works for it until it starts a span itself. While a span's own goroutine
+// is blocked the span is in the state of the one that let it go on in the end, if that
+// worked for the span, and before that of those for whom this one waited, or who started
+// or sent it. Where all of these waited, or others than the span's goroutines were at
+// work, such as those of another span or a timer, it is the goroutine's own wait. So what
+// is computed in the background, and the reader of a connection that is kept, do not hide
+// what was waited for; what they ran counts in Running all the same, which is the CPU time
+// of all of a span's goroutines and may exceed its time in state CPU. Two exceptions: who
+// waits for a mutex waits for its holder, whoever that works for; and in a wait that has
+// not ended with the trace any of the span's goroutines that does something is taken for
+// what it waits for. So a span's segments follow one another without overlap, and with
+// what its child spans on the same goroutine cover they
 // fill the time from its start to its end.
 //
 // # Running is not CPU time

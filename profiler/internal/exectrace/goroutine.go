@@ -19,6 +19,8 @@ type goroutine struct {
 	before *span   // a span without an id, in case that one ends here which began before the trace
 	helped *span   // that it helped last
 	begun  *span   // that began on it last, until its task does
+	past   history // of what it did as a helper, while that may be what is waited for
+	errand errand  // that it does for another span than its own
 
 	ended oteltrace.SpanID // by its task, last
 	marks int              // mark assists that it is in
@@ -66,14 +68,13 @@ func (a *analysis) change(g *goroutine, f func()) {
 	if was != nil && state == CPU {
 		was.ran(g.thread, g.since, a.now)
 	}
-	since, key := g.since, waitKey{state, g.stack}
+	if was.awaits() && g.helps(was) {
+		g.noteState(was, a.now)
+	}
 	g.since = a.now
 	f()
 	g.state = g.effective(a.stopped > 0)
 	is := g.current()
-	if g.state != state && g.helps(was) {
-		was.progressed(key, since, a.now)
-	}
 	if was != is {
 		a.leave(g, was, state)
 		a.join(g, is)

@@ -1,110 +1,215 @@
 package exectrace
 
-// progress is how long one of a span's helpers waited in a place, until it went on.
-type progress struct {
+import (
+	"slices"
+	"sort"
+)
+
+// did is what one of a span's helpers did while the span's own goroutine was blocked.
+type did struct {
 	from, to int64
 	waitKey
-	counted bool // among the waits
+	thread *thread
+	by     *goroutine // it waited for that one, or was started by it: what that did counts
 }
 
-// maxProgress bounds what is remembered of one wait; the last then takes what comes
-// after.
-const maxProgress = 1 << 12
+// history is what a helper did in one wait of a span's own goroutine.
+type history struct {
+	of    *span
+	since int64 // when that wait began
+	did   []did
+}
 
-// waiting reports whether a goroutine may be in the state for as long as the process
-// runs, doing nothing for anybody, such as one that reads a connection which is kept.
-func (s State) waiting() bool { return s == Net || s == Syscall }
+// errand is what a goroutine that works for others does for a span: one of the span's
+// helpers has let it go on.
+type errand struct {
+	of *span
+	by *goroutine
+	at int64
+}
 
-// progressed notes that a helper has gone on that had been in a place for a while.
-// What went on meanwhile within that time is forgotten.
-func (s *span) progressed(key waitKey, from, to int64) {
-	if s.unwanted || !key.state.waiting() || s.main == nil || !s.main.state.blocked() {
+// maxDid bounds what is remembered of one wait, over all helpers; each one's last part
+// then takes what comes after. maxHops bounds how far it is followed who waited for whom.
+const (
+	maxDid  = 1 << 12
+	maxHops = 32
+)
+
+// awaits reports whether what the helpers do may be what the span waits for.
+func (s *span) awaits() bool {
+	return s != nil && !s.unwanted && s.main != nil && s.main.state.blocked() && !s.main.mutex
+}
+
+// historyIn returns what g has done in the present wait of the span, nil for nothing.
+func (g *goroutine) historyIn(s *span) []did {
+	if g.past.of != s || g.past.since != s.main.since {
+		return nil
+	}
+	return g.past.did
+}
+
+// note adds to what a helper has done. What is known already stays.
+func (g *goroutine) note(s *span, d did) {
+	if !s.awaits() {
 		return
 	}
-	from = max(from, s.main.since)
-	n := len(s.progress)
-	for n > 0 && s.progress[n-1].from >= from {
-		n--
+	if s.notedIn != s.main.since {
+		s.notedIn, s.noted = s.main.since, 0
 	}
-	s.progress = s.progress[:n]
+	if g.past.of != s || g.past.since != s.main.since {
+		clear(g.past.did) // or they keep others
+		g.past = history{of: s, since: s.main.since, did: g.past.did[:0]}
+	}
+	d.from = max(d.from, g.past.since)
+	n := len(g.past.did)
 	if n > 0 {
-		from = max(from, s.progress[n-1].to)
+		d.from = max(d.from, g.past.did[n-1].to)
 	}
-	if n == maxProgress {
-		s.progress[n-1].to = to
-	} else if from < to {
-		s.progress = append(s.progress, progress{from: from, to: to, waitKey: key})
+	if d.from >= d.to {
+		return
+	}
+	if n > 0 {
+		last := &g.past.did[n-1]
+		if s.noted >= maxDid || last.to == d.from && last.waitKey == d.waitKey && last.thread == d.thread && last.by == d.by {
+			last.to = d.to
+			return
+		}
+	}
+	if s.noted < maxDid {
+		g.past.did = append(g.past.did, d)
+		s.noted++
 	}
 }
 
-// settle is called before the span's own goroutine goes on, and goes through what was
-// said of the span while that was blocked. A helper that is still in the network, or
-// in the kernel, was not what it waited for: that time is its own wait's.
-func (s *span) settle(g *goroutine, now int64) {
-	if s.unwanted {
+// noteState notes what g, a helper of the span, has been doing until now.
+func (g *goroutine) noteState(s *span, now int64) {
+	d := did{from: g.since, to: now, waitKey: waitKey{g.state, g.stack}}
+	if g.state == CPU {
+		d.thread = g.thread
+	}
+	g.note(s, d)
+}
+
+// workedFor returns the goroutine whose work for the span has led to what g does now, and
+// until when it was that one's: g itself, or who sent it.
+func (g *goroutine) workedFor(s *span, now int64) (*goroutine, int64) {
+	if g == nil || !s.awaits() || g == s.main {
+		return nil, 0
+	}
+	if g.current() == s {
+		g.noteState(s, now)
+	}
+	if len(g.historyIn(s)) > 0 {
+		return g, now
+	}
+	if g.errand.of == s && g.errand.at > s.main.since {
+		return g.errand.by, g.errand.at
+	}
+	return nil, 0
+}
+
+// inherit notes, of a goroutine that by has just started or let go on, that what by did
+// is what it has waited for since a time.
+func (g *goroutine) inherit(by *goroutine, since, now int64) {
+	s := g.current()
+	if !g.helps(s) || !s.awaits() || g.mutex {
+		return
+	}
+	if w, until := by.workedFor(s, now); w != nil && w != g {
+		g.note(s, did{from: since, to: until, by: w})
+	}
+}
+
+// send notes on whose behalf a goroutine goes on that works for no span, or for another.
+func (g *goroutine) send(by *goroutine, now int64) {
+	g.errand = errand{}
+	if by == nil {
+		return
+	}
+	s := by.current()
+	if s == nil || s == g.current() {
+		return
+	}
+	if w, until := by.workedFor(s, now); w != nil && w != g {
+		g.errand = errand{s, w, until}
+	}
+}
+
+// settle is called before the span's own goroutine, which was blocked, goes on, and says
+// again what the span did meanwhile: what was done by the one that let it go on, and by
+// those for whom that one waited. Whoever else worked for the span did so in the
+// background, and what nobody of the span did was the goroutine's own wait.
+func (s *span) settle(g, by *goroutine, now int64) {
+	if !s.awaits() {
 		return
 	}
 	s.close(now)
-	first, doubtful := len(s.segments), false
+	if len(s.segments) >= maxSegments {
+		return
+	}
+	w, until := by.workedFor(s, now)
+	own, first := waitKey{g.state, g.stack}, len(s.segments)
+	again := w != nil
 	for first > 0 && s.segments[first-1].from >= g.since {
 		first--
-		doubtful = doubtful || s.segments[first].state.waiting()
+		seg := &s.segments[first]
+		again = again || seg.wait < 0 || s.waits[seg.wait].waitKey != own
 	}
-	if doubtful && len(s.segments) < maxSegments {
-		s.rewrite(first, g)
+	if !again {
+		return
 	}
-	s.progress = s.progress[:0]
-}
-
-// rewrite says again what the span did from a segment on.
-func (s *span) rewrite(first int, g *goroutine) {
-	again := append([]segment(nil), s.segments[first:]...)
-	s.segments = s.segments[:first]
-	own, seen := s.waitOf(g.state, g), false
-	for _, was := range again {
-		seen = seen || was.wait == own
+	for _, was := range s.segments[first:] {
 		if was.wait >= 0 {
 			s.waits[was.wait].total -= was.to - was.from
+			s.waits[was.wait].count--
 		}
 	}
-	if own >= 0 && !seen {
-		s.waits[own].count++
+	s.segments = s.segments[:first]
+	from := max(g.since, s.start)
+	if first > 0 {
+		from = max(from, s.segments[first-1].to)
 	}
-	done := s.progress
-	for _, was := range again {
-		if !was.state.waiting() {
-			s.push(was)
-			continue
-		}
-		for was.from < was.to {
-			for len(done) > 0 && done[0].to <= was.from {
-				done = done[1:]
-			}
-			part := was
-			switch {
-			case len(done) == 0 || done[0].from >= was.to:
-				part.state, part.wait = g.state, own
-			case done[0].from > was.from:
-				part.to, part.state, part.wait = done[0].from, g.state, own
-			default:
-				part.to = min(was.to, done[0].to)
-				part.wait = s.placeIn(&done[0], was)
-			}
-			s.push(part)
-			was.from = part.to
-		}
+	if w != nil {
+		s.follow(w, own, from, until, maxHops)
+		from = max(from, until)
 	}
+	s.again(did{from: from, to: now, waitKey: own})
+	s.now, s.wait, s.thread = None, -1, nil
 }
 
-// placeIn returns where the span was in a segment: where the helper waited that went on.
-func (s *span) placeIn(p *progress, was segment) int32 {
-	if p.state != was.state {
-		return was.wait
+// follow says again what the span did in a part of a wait, by what w did then.
+func (s *span) follow(w *goroutine, own waitKey, from, to int64, hops int) {
+	past := w.historyIn(s)
+	i := sort.Search(len(past), func(i int) bool { return past[i].to > from })
+	for ; i < len(past) && past[i].from < to; i++ {
+		d := past[i]
+		d.from, d.to = max(d.from, from), min(d.to, to)
+		s.again(did{from: from, to: d.from, waitKey: own})
+		switch {
+		case d.by != nil && hops > 0:
+			s.follow(d.by, own, d.from, d.to, hops-1)
+		case d.by != nil || !slices.Contains(helping[:], d.state):
+			s.again(did{from: d.from, to: d.to, waitKey: own})
+		default:
+			s.again(d)
+		}
+		from = d.to
 	}
-	w := s.placeOf(p.waitKey)
-	if w >= 0 && w != was.wait && !p.counted {
-		s.waits[w].count++
-		p.counted = true
+	s.again(did{from: from, to: to, waitKey: own})
+}
+
+// again appends what the span did to its segments.
+func (s *span) again(d did) {
+	if d.from >= d.to {
+		return
 	}
-	return w
+	seg := segment{d.from, d.to, d.state, -1, d.thread}
+	if d.state != CPU && d.state != STW {
+		seg.wait = s.placeOf(d.waitKey)
+	}
+	n := len(s.segments)
+	s.push(seg)
+	if seg.wait >= 0 && len(s.segments) > n {
+		s.waits[seg.wait].count++
+	}
 }

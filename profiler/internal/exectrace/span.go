@@ -93,7 +93,9 @@ type span struct {
 	wait     int32   // the open segment's, -1 for none
 	segments []segment
 	waits    []wait
-	progress []progress // of helpers, since its own goroutine is blocked
+
+	notedIn int64 // the wait of its own goroutine in which noted counts what helpers did
+	noted   int
 
 	running int64 // of goroutines' runs that are over
 	scaled  onCPU // of those that are scaled
@@ -127,7 +129,8 @@ type wait struct {
 	wakerSpan oteltrace.SpanID
 }
 
-// state returns what the span does now, and the goroutine that does it.
+// state returns what the span does now, and the goroutine that does it, as far as one
+// can tell before its own goroutine goes on: see settle.
 func (s *span) state() (State, *goroutine) {
 	g := s.main
 	if g == nil || g.current() != s {
