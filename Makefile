@@ -57,6 +57,10 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 bench-browser: dist ## open traces of 1k, 10k and 50k spans in a slowed browser, print one table beside its gates and Jaeger
 	cd httpui/web/e2e && SPANCLOCK_PAGE_RESULTS=$(CURDIR)/bench/results/page.txt go test -run '^$$' -bench Page -benchtime 1x .
 
+.PHONY: bench-paint
+bench-paint: dist ## measure how soon the overview is on the screen with a million spans in the store
+	cd httpui/web/e2e && go test -run '^$$' -bench OverviewPaint -benchtime 1x .
+
 .PHONY: bench-windows
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table
 	go run ./bench/windows -out bench/results/windows.txt
