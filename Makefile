@@ -39,7 +39,7 @@ bench: ## run the benchmarks whose results are kept in bench/results
 .PHONY: soak
 soak: ## the long form of the tests that break things: simulations, corruptions, kills, 1,000 runs of what must not flake; figures are printed
 	SPANCLOCK_SOAK=1 go test -count=1 -timeout 120m -v -run 'TestSimulation|TestCorruption|TestKills|TestDiskFull' ./spanstore/
-	go test -count=1000 -timeout 60m -run 'TestStatistics$$|TestFakeTime$$' ./spanstore/spantest
+	go test -count=1000 -timeout 60m -run 'TestStatistics$$|TestFakeTime$$|TestPercentile$$|TestGoldenOrder$$' ./spanstore/spantest
 
 .PHONY: bench-store
 bench-store: ## measure the store beside badger, sqlite and its floor, print one table
@@ -56,6 +56,10 @@ bench-truth: ## compare the CPU shown for spans with what they used, print one t
 .PHONY: bench-browser
 bench-browser: dist ## open traces of 1k, 10k and 50k spans in a slowed browser, print one table beside its gates and Jaeger
 	cd httpui/web/e2e && SPANCLOCK_PAGE_RESULTS=$(CURDIR)/bench/results/page.txt go test -run '^$$' -bench Page -benchtime 1x .
+
+.PHONY: bench-paint
+bench-paint: dist ## measure how soon the overview is on the screen with a million spans in the store
+	cd httpui/web/e2e && go test -run '^$$' -bench OverviewPaint -benchtime 1x .
 
 .PHONY: bench-windows
 bench-windows: ## measure what is lost between windows and how soon CPU time is seen, print one table

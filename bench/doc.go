@@ -19,14 +19,17 @@
 //	                  child ran and the span did not compute
 //	spans/op:NAME     how many
 //
-// Blanks in names become _. benchstat compares them like any other metric, so
+// Blanks in names become _, and names that are one then have one figure. Where less
+// than 0.15 s of a name's own time ran while CPU was sampled, its cpu-ns/op and
+// stall-share are left out, with a line why: no sample would mean nothing. benchstat compares them like any other metric, so
 // it says which span a slowdown is in: run each side ten times (-count 10), and
 // long enough (a CPU figure rests on 100 samples a second and busy CPU). A span's
 // wall-ns/op has that of its children; where a slowdown is its own, self-ns/op
 // says.
 //
-// With go test -artifacts a sample of the traces is left behind, and the line
-// "spanclock view DIR" printed that opens it.
+// With go test -artifacts a sample of the traces of the last run is left behind (with
+// b.N the benchmark function runs several times), and the line "spanclock view DIR"
+// printed that opens it.
 //
 // # What is promised
 //

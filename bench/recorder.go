@@ -1,11 +1,15 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,14 +51,16 @@ func New(b *testing.B) *Recorder {
 	defer untimed(b)()
 	dir := b.TempDir()
 	if keepsArtifacts() {
-		dir = b.ArtifactDir()
+		dir = artifacts(b)
 	}
 	r, err := newRecorder(dir)
 	if err != nil {
+		kept.Delete(dir)
 		b.Fatalf("bench: %v", err)
 	}
 	r.b = b
 	b.Cleanup(func() {
+		defer kept.Delete(dir)
 		if err := r.finish(b); err != nil {
 			b.Errorf("bench: %v", err)
 		}
@@ -72,6 +78,27 @@ func untimed(b *testing.B) (resume func()) {
 	}
 	b.StopTimer()
 	return b.StartTimer
+}
+
+// kept are the directories of artifacts that recorders have open.
+var kept sync.Map
+
+// artifacts returns an empty directory for the traces. A benchmark with b.N runs many
+// times with one directory for its artifacts: the traces of the run before, which was
+// to find out b.N, give way. A second recorder of the same run has its own.
+func artifacts(b *testing.B) string {
+	b.Helper()
+	for n := 1; ; n++ {
+		dir := filepath.Join(b.ArtifactDir(), fmt.Sprintf("traces-%d", n))
+		if _, open := kept.LoadOrStore(dir, true); open {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			kept.Delete(dir)
+			b.Fatalf("bench: %v", err)
+		}
+		return dir
+	}
 }
 
 func newRecorder(dir string) (*Recorder, error) {
@@ -135,7 +162,7 @@ func (r *Recorder) finish(b *testing.B) error {
 	if err := r.refresh(); err != nil {
 		r.noCPU = err.Error()
 	}
-	metrics, left, err := r.metrics(b.N)
+	metrics, left, unsure, err := r.metrics(b.N)
 	for _, m := range metrics {
 		b.ReportMetric(m.value, m.unit)
 	}
@@ -147,6 +174,10 @@ func (r *Recorder) finish(b *testing.B) error {
 	}
 	if r.noCPU != "" {
 		once(b, "bench: CPU metrics are left out: "+r.noCPU)
+	}
+	if len(unsure) > 0 && lastRun(b) {
+		onceFor(b, "unsure "+b.Name(), fmt.Sprintf("bench: %s: cpu-ns/op and stall-share are left out of %s: less than %v of their own time ran while CPU was sampled; a longer -benchtime has them",
+			b.Name(), strings.Join(unsure, ", "), leastSampled))
 	}
 	if keepsArtifacts() {
 		once(b, "bench: spanclock view "+r.store.Dir())
@@ -162,11 +193,28 @@ func (r *Recorder) close() error {
 	return errors.Join(append(errs, r.member.Leave(), r.store.Close())...)
 }
 
+// lastRun reports whether this run of the benchmark function is the one whose metrics
+// are printed, as testing decides it: with b.N it makes shorter ones before.
+func lastRun(b *testing.B) bool {
+	f := flag.Lookup("test.benchtime")
+	if f == nil {
+		return true
+	}
+	if n, fixed := strings.CutSuffix(f.Value.String(), "x"); fixed {
+		return n == strconv.Itoa(b.N)
+	}
+	d, err := time.ParseDuration(f.Value.String())
+	return err != nil || b.Elapsed() >= d || b.N >= 1e9
+}
+
 // said are the lines that were logged. A benchmark function runs many times.
 var said sync.Map
 
-func once(b *testing.B, line string) {
-	if _, again := said.LoadOrStore(line, true); !again {
+func once(b *testing.B, line string) { onceFor(b, line, line) }
+
+// onceFor logs a line that may differ from run to run, once for its key.
+func onceFor(b *testing.B, key, line string) {
+	if _, again := said.LoadOrStore(key, true); !again {
 		b.Log(line)
 	}
 }
@@ -184,15 +232,12 @@ type metric struct {
 	value float64
 }
 
-// metrics returns what is to be reported for n operations, and how many names were
-// left out.
-func (r *Recorder) metrics(n int) (out []metric, left int, err error) {
-	all := slices.DeleteFunc(r.tally.total(), func(f figures) bool { return f.spans == 0 })
+// metrics returns what is to be reported for n operations, how many names were left
+// out, and of which names there is too little to tell their CPU time.
+func (r *Recorder) metrics(n int) (out []metric, left int, unsure []string, err error) {
+	all := merged(r.tally.total())
 	slices.SortFunc(all, func(a, b figures) int {
-		if a.wall != b.wall {
-			return int(b.wall - a.wall)
-		}
-		return strings.Compare(a.name, b.name)
+		return cmp.Or(cmp.Compare(b.wall, a.wall), strings.Compare(a.name, b.name))
 	})
 	if r.noCPU == "" && r.watchedNothing() {
 		r.noCPU = r.reason()
@@ -201,28 +246,72 @@ func (r *Recorder) metrics(n int) (out []metric, left int, err error) {
 	left = max(0, len(all)-maxReported)
 	for _, f := range all[:len(all)-left] {
 		self, known := selves[f.name]
-		out = append(out, f.metrics(float64(n), self, known, r.noCPU == "")...)
+		sure := f.sampled(self, known) >= leastSampled
+		if !sure && r.noCPU == "" {
+			unsure = append(unsure, f.name)
+		}
+		out = append(out, f.metrics(float64(n), self, known, sure && r.noCPU == "")...)
 	}
-	return out, left, err
+	return out, left, unsure, err
 }
 
-func (f figures) metrics(n, self float64, selfKnown, cpu bool) []metric {
-	name := strings.Map(func(r rune) rune {
+// merged adds up the names that are one in a unit, and leaves out those of no span.
+func merged(all []figures) (out []figures) {
+	at := map[string]int{}
+	for _, f := range all {
+		if f.spans == 0 {
+			continue
+		}
+		f.name = unitName(f.name)
+		i, known := at[f.name]
+		if !known {
+			at[f.name] = len(out)
+			out = append(out, f)
+			continue
+		}
+		to := &out[i]
+		to.spans, to.labelled = to.spans+f.spans, to.labelled+f.labelled
+		to.wall, to.cpu = to.wall+f.wall, to.cpu+f.cpu
+	}
+	return out
+}
+
+// unitName is a span's name as a part of a metric's unit, which has no blanks.
+func unitName(name string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
 			return '_'
 		}
 		return r
-	}, f.name)
+	}, name)
+}
+
+// leastSampled is how much self time of a name has to run under the CPU profile for
+// its CPU time to be told. A sample stands for 10 ms, and up to three of them may fail
+// to come by chance (rule of three, 95 %): in 150 ms that is a fifth. With less a span
+// that did nothing but compute could look like one that did nothing but wait. It does
+// not ask for samples: to report only runs that had some would make the mean too high.
+const leastSampled = 150 * time.Millisecond
+
+// sampled is how much of the spans' own time was under the CPU profile.
+func (f figures) sampled(self float64, selfKnown bool) time.Duration {
+	if !selfKnown {
+		self = 1
+	}
+	return time.Duration(self * float64(f.wall) * float64(f.labelled) / float64(f.spans))
+}
+
+func (f figures) metrics(n, self float64, selfKnown, cpu bool) []metric {
 	wall := float64(f.wall)
-	out := []metric{{"wall-ns/op:" + name, wall / n}, {"spans/op:" + name, float64(f.spans) / n}}
+	out := []metric{{"wall-ns/op:" + f.name, wall / n}, {"spans/op:" + f.name, float64(f.spans) / n}}
 	if selfKnown && self < 1 {
-		out = append(out, metric{"self-ns/op:" + name, self * wall / n})
+		out = append(out, metric{"self-ns/op:" + f.name, self * wall / n})
 	}
 	if cpu {
-		out = append(out, metric{"cpu-ns/op:" + name, max(noZero, float64(f.cpu)/n)})
+		out = append(out, metric{"cpu-ns/op:" + f.name, max(noZero, float64(f.cpu)/n)})
 	}
 	if cpu && selfKnown && wall > 0 {
-		out = append(out, metric{"stall-share:" + name, max(0, self-float64(f.cpu)/wall)})
+		out = append(out, metric{"stall-share:" + f.name, max(0, self-float64(f.cpu)/wall)})
 	}
 	return out
 }
@@ -249,7 +338,7 @@ func (r *Recorder) reason() string {
 // maxAnalysed is how many traces of the sample the shares of self time are from.
 const maxAnalysed = 1024
 
-// selfShares returns for each name what part of its wall time no awaited child
+// selfShares returns for each name of a unit what part of its wall time no awaited child
 // covered, from the traces that were kept, each standing for those that were not.
 func (r *Recorder) selfShares() (map[string]float64, error) {
 	ctx := context.Background()
@@ -264,7 +353,7 @@ func (r *Recorder) selfShares() (map[string]float64, error) {
 		}
 		a := stall.Analyze(tr)
 		for i := range a.Nodes {
-			name := a.Nodes[i].Span.Name
+			name := unitName(a.Nodes[i].Span.Name)
 			wall[name] += weight * float64(a.Nodes[i].Wall())
 			self[name] += weight * float64(a.Nodes[i].Self)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -147,6 +148,59 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// TestTooLittleToTell has spans that compute for less time than a sample needs: that
+// there was none does not mean that they waited.
+func TestTooLittleToTell(t *testing.T) {
+	ms := time.Millisecond
+	for _, c := range []struct {
+		f    figures
+		self float64
+		sure bool
+	}{
+		{figures{sum: sum{spans: 1, labelled: 1, wall: 4 * ms}}, 1, false},
+		{figures{sum: sum{spans: 10, labelled: 10, wall: 149 * ms}}, 1, false},
+		{figures{sum: sum{spans: 10, labelled: 10, wall: 150 * ms}}, 1, true},
+		{figures{sum: sum{spans: 10, labelled: 10, wall: 200 * ms}}, 0.5, false}, // children have the rest
+		{figures{sum: sum{spans: 10, labelled: 5, wall: 200 * ms}}, 1, false},    // half were not sampled
+	} {
+		if got := c.f.sampled(c.self, true); got >= leastSampled != c.sure {
+			t.Errorf("%+v with a self share of %v: got %v sampled; want enough to be %v", c.f, c.self, got, c.sure)
+		}
+	}
+	r := run(t, "1x", func(b *testing.B) {
+		tracer := New(b).Provider().Tracer("test")
+		for range b.N {
+			_, span := tracer.Start(b.Context(), "short")
+			spin(100)
+			span.End()
+		}
+	})
+	for _, unit := range []string{"cpu-ns/op:short", "stall-share:short"} {
+		if v, ok := r.Extra[unit]; ok {
+			t.Errorf("got %v %s of a span of 0.1 ms; want none", v, unit)
+		}
+	}
+	if r.Extra["wall-ns/op:short"] <= 0 {
+		t.Error("got no wall time; want it")
+	}
+}
+
+// TestNamesOfOneUnit adds up names that differ in blanks alone.
+func TestNamesOfOneUnit(t *testing.T) {
+	r := run(t, "3x", func(b *testing.B) {
+		tracer := New(b).Provider().Tracer("test")
+		for range b.N {
+			for _, name := range []string{"a b", "a_b", "a\tb"} {
+				_, span := tracer.Start(b.Context(), name)
+				span.End()
+			}
+		}
+	})
+	if got := r.Extra["spans/op:a_b"]; got != 3 {
+		t.Errorf("got %v spans/op of a_b; want 3", got)
+	}
+}
+
 // TestResetIsNotTimed resets behind b.ResetTimer, where it waits for the CPU profile.
 func TestResetIsNotTimed(t *testing.T) {
 	r := run(t, "1x", func(b *testing.B) {
@@ -232,7 +286,7 @@ func TestManyNames(t *testing.T) {
 	if got := total[maxNames-1]; got.name != others || got.spans != 2*maxNames+1 {
 		t.Errorf("got %+v last; want the %d others", got, 2*maxNames+1)
 	}
-	metrics, left, err := r.metrics(1)
+	metrics, left, _, err := r.metrics(1)
 	if err != nil || left != maxNames-maxReported || len(metrics) == 0 {
 		t.Errorf("got %d metrics, %d names left out, %v; want %d names left out", len(metrics), left, err, maxNames-maxReported)
 	}
@@ -249,6 +303,15 @@ func BenchmarkChild(b *testing.B) {
 			operation(tracer, 50)
 		}
 	})
+	if keepsArtifacts() {
+		b.Run("b.N", func(b *testing.B) {
+			New(b) // has its own traces: none
+			tracer := New(b).Provider().Tracer("test")
+			for range b.N {
+				operation(tracer, 1)
+			}
+		})
+	}
 	b.Run("none", func(b *testing.B) {
 		New(b)
 		for b.Loop() {
@@ -283,6 +346,12 @@ func TestFlags(t *testing.T) {
 			t.Errorf("got\n%s\nwant a line that no span was recorded", out)
 		}
 	})
+	t.Run("too little to tell", func(t *testing.T) {
+		out := child("-test.benchtime=1x", "-test.count=2")
+		if got := strings.Count(out, "cpu-ns/op and stall-share are left out of "); got != 1 || strings.Contains(out, " stall-share:") {
+			t.Errorf("got %d lines that say why there is no CPU time; want 1\n%s", got, out)
+		}
+	})
 	t.Run("cpuprofile", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "cpu.out")
 		out := child("-test.count=2", "-test.cpuprofile="+file)
@@ -298,20 +367,27 @@ func TestFlags(t *testing.T) {
 	})
 	t.Run("artifacts", func(t *testing.T) {
 		dir := t.TempDir()
-		out := child("-test.artifacts", "-test.outputdir="+dir)
-		_, line, ok := strings.Cut(out, "bench: spanclock view ")
-		if !ok {
-			t.Fatalf("got\n%s\nwant the line that opens the traces", out)
+		out := child("-test.artifacts", "-test.outputdir="+dir, "-test.benchtime=30x")
+		var got []int
+		for text := range strings.Lines(out) {
+			_, left, ok := strings.Cut(strings.TrimSpace(text), "bench: spanclock view ")
+			if !ok {
+				continue
+			}
+			store, err := spanstore.Open(left, &spanstore.Options{ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := store.Traces(t.Context(), spanstore.Query{Name: "encode", Limit: 100})
+			if err != nil {
+				t.Error(err)
+			}
+			got = append(got, len(page.Traces))
+			store.Close()
 		}
-		left, _, _ := strings.Cut(line, "\n")
-		store, err := spanstore.Open(left, &spanstore.Options{ReadOnly: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		page, err := store.Traces(t.Context(), spanstore.Query{Name: "encode"})
-		if err != nil || len(page.Traces) == 0 {
-			t.Errorf("got %d traces in %s, %v; want some", len(page.Traces), left, err)
+		// Not 31 with b.N, of which a run of one operation is the first.
+		if slices.Sort(got); !slices.Equal(got, []int{0, 0, 30, 30}) {
+			t.Errorf("got stores of %v traces; want two without any, and 30 of the last run each\n%s", got, out)
 		}
 	})
 }

@@ -57,7 +57,7 @@ func TestKeysOfTheJSON(t *testing.T) {
 		want string
 	}{
 		{"list", list, "traces cursor profiler store"},
-		{"list.traces", first(list, "traces"), "trace_id service services root_name rootless start wall_ns spans errors kept" + cpu},
+		{"list.traces", first(list, "traces"), "trace_id service services root_name rootless in_flight start wall_ns spans errors kept" + cpu},
 		{"list.profiler", list["profiler"].(map[string]any), "running state"},
 		{"list.store", list["store"].(map[string]any), "spans"},
 		{"trace", one, "trace_id service root_name start wall_ns critical_ns headline budget spans findings problems pending windows values" + cpu},

@@ -37,8 +37,12 @@ type digest struct {
 	final          bool
 }
 
-// spanError is a span that failed, and with which code.
-type spanError struct{ service, name, code string }
+// spanError is a span that failed, and with which code; entry says that it was one
+// with which a request came into its service.
+type spanError struct {
+	service, name, code string
+	entry               bool
+}
 
 // digests are those of the traces that were looked at lately.
 type digests struct {
@@ -75,7 +79,7 @@ func newDigest(a *stall.Analysis) *digest {
 	}
 	for i := range a.Nodes {
 		if s := a.Nodes[i].Span; s.Status.Code == codes.Error && len(d.codes) < 20 {
-			d.codes = append(d.codes, spanError{s.Service(), s.Name, errorCode(s)})
+			d.codes = append(d.codes, spanError{s.Service(), s.Name, errorCode(s), s.LocalRoot()})
 		}
 	}
 	return d

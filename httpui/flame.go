@@ -3,6 +3,7 @@ package httpui
 import (
 	"cmp"
 	"context"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -98,7 +99,15 @@ func (h *handler) serveFlame(w *response) {
 		w.json(http.StatusOK, f)
 		return
 	}
-	w.text(http.StatusOK, flameText(f))
+	width, bad := textWidth(w.r)
+	if bad != nil {
+		w.fail(*bad)
+		return
+	}
+	if !w.r.URL.Query().Has("width") {
+		width = math.MaxInt32
+	}
+	w.text(http.StatusOK, flameText(f, width))
 }
 
 // readFlame returns a query, and a key that is the same for the same question asked

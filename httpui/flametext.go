@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spanclock/spanclock/httpui/internal/text"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -20,7 +21,7 @@ const (
 
 // flameText is where time went as tables: the groups, then the stacks with the most
 // time.
-func flameText(f flameJSON) string {
+func flameText(f flameJSON, width int) string {
 	var b strings.Builder
 	what := map[string][2]string{"name": {"operation", "operations"}, "route": {"route", "routes"}, "build": {"operation in one build", "operations, builds apart"}}[f.By]
 	fmt.Fprintf(&b, "%s\n", plural(len(f.Groups), what[0], what[1]))
@@ -32,14 +33,14 @@ func flameText(f flameJSON) string {
 		return b.String()
 	}
 	b.WriteByte('\n')
-	writeGroups(&b, f)
+	writeGroups(&b, f, width)
 	b.WriteString(flameLegend(f.Groups))
-	writeFlameStacks(&b, f, "wait", "\nWaiting, the most first\n")
-	writeFlameStacks(&b, f, "cpu", "\nOn CPU, the most first\n")
+	writeFlameStacks(&b, f, "wait", "\nWaiting, the most first\n", width)
+	writeFlameStacks(&b, f, "cpu", "\nOn CPU, the most first\n", width)
 	return b.String()
 }
 
-func writeGroups(b *strings.Builder, f flameJSON) {
+func writeGroups(b *strings.Builder, f flameJSON, width int) {
 	rows := [][]string{{"SERVICE", "NAME", "SPANS", "WALL", "CPU", "EXACT", "STATES (MEAN)", "", "P99", "STATES BEYOND P99", ""}}
 	align := "llrrrrllrll"
 	if f.By == "build" {
@@ -57,7 +58,8 @@ func writeGroups(b *strings.Builder, f flameJSON) {
 		}
 		rows = append(rows, row)
 	}
-	writeTable(b, rows, align)
+	writeTableWithin(b, width, rows, align, text.Give{Column: 10}, text.Give{Column: 9}, text.Give{Column: 7}, text.Give{Column: 8},
+		text.Give{Column: 1, Least: 16}, text.Give{Column: 0, Least: 8}, text.Give{Column: 5}, text.Give{Column: 1, Least: 10})
 }
 
 // byTime orders states, CPU first, then the greatest.
@@ -144,7 +146,7 @@ type flameSpot struct {
 }
 
 // writeFlameStacks writes where a kind of stack has the most time.
-func writeFlameStacks(b *strings.Builder, f flameJSON, kind, title string) {
+func writeFlameStacks(b *strings.Builder, f flameJSON, kind, title string, width int) {
 	var order []flameSpot
 	sums := map[flameSpot]flameStackJSON{}
 	for _, s := range f.Stacks {
@@ -172,7 +174,7 @@ func writeFlameStacks(b *strings.Builder, f flameJSON, kind, title string) {
 	}
 	if len(rows) > 1 {
 		b.WriteString(title)
-		writeTable(b, rows, "rrlll")
+		writeTableWithin(b, width, rows, "rrlll", text.Give{Column: 4, Least: 30}, text.Give{Column: 3, Least: 16}, text.Give{Column: 4, Least: 20})
 	}
 }
 

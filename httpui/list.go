@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanclock/spanclock/httpui/internal/text"
 	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
@@ -36,12 +40,23 @@ type summaryJSON struct {
 	Services []string `json:"services"`
 	RootName string   `json:"root_name"`
 	Rootless bool     `json:"rootless"`
-	Start    string   `json:"start"`
-	WallNS   int64    `json:"wall_ns"`
+
+	// InFlight is the request that a rootless trace is of, while it has not ended:
+	// the rest of the summary is of what has ended so far.
+	InFlight *inFlightJSON `json:"in_flight"`
+
+	Start  string `json:"start"`
+	WallNS int64  `json:"wall_ns"`
 	cpuJSON
 	Spans  int    `json:"spans"`
 	Errors int    `json:"errors"`
 	Kept   string `json:"kept"`
+}
+
+type inFlightJSON struct {
+	Service string `json:"service"`
+	Name    string `json:"name"`
+	AgeNS   int64  `json:"age_ns"`
 }
 
 // cpuJSON is a CPU figure, the same keys wherever one stands.
@@ -101,11 +116,19 @@ func (h *handler) serveList(w *response) {
 		w.json(http.StatusOK, list)
 		return
 	}
+	width, bad := textWidth(w.r)
+	if bad != nil {
+		w.fail(*bad)
+		return
+	}
+	if !w.r.URL.Query().Has("width") {
+		width = math.MaxInt32 // lines that grep and awk are to have whole
+	}
 	next := "Older"
 	if q.Order != spanstore.NewestFirst {
 		next = "More"
 	}
-	w.text(http.StatusOK, listText(list, w.r.URL.Query(), next))
+	w.text(http.StatusOK, listText(list, w.r.URL.Query(), next, width))
 }
 
 func (h *handler) list(p *spanstore.Page) listJSON {
@@ -137,7 +160,30 @@ func (h *handler) list(p *spanstore.Page) listJSON {
 			Kept:     s.Kept,
 		}
 	}
+	h.markInFlight(list.Traces, p.Traces)
 	return list
+}
+
+// markInFlight tells traces whose root is yet to end from those whose root is
+// elsewhere, or lost.
+func (h *handler) markInFlight(out []summaryJSON, traces []spanstore.Summary) {
+	now, requests := time.Now(), h.inFlight(traces)
+	for i := range traces {
+		if r, ok := requests[traces[i].TraceID]; ok {
+			out[i].InFlight = &inFlightJSON{r.Service, r.Name, int64(max(0, now.Sub(r.Start)))}
+		}
+	}
+}
+
+// inFlight gives those of some traces whose root is yet to end.
+func (h *handler) inFlight(traces []spanstore.Summary) map[trace.TraceID]profiler.Request {
+	var rootless []trace.TraceID
+	for i := range traces {
+		if traces[i].Rootless {
+			rootless = append(rootless, traces[i].TraceID)
+		}
+	}
+	return h.opts.Profiler.InFlight(rootless)
 }
 
 func newProfiler(p *profiler.Profiler, st profiler.Stats) profilerJSON {
@@ -258,8 +304,11 @@ func (h *handler) storeFailure(err error) failure {
 	return failure{status: http.StatusInternalServerError, Error: "the span store could not be read", Hint: err.Error()}
 }
 
+// narrow is the width, in columns, below which a list has no room for dates.
+const narrow = 110
+
 // listText is the list as a table; next names the page that follows.
-func listText(l listJSON, query url.Values, next string) string {
+func listText(l listJSON, query url.Values, next string, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s · profiler %s%s · %s\n", plural(len(l.Traces), "trace", "traces"), escape(l.Profiler.State), l.Profiler.Exact.line(), l.Store.line())
 	for _, p := range l.Problems {
@@ -271,10 +320,15 @@ func listText(l listJSON, query url.Values, next string) string {
 	}
 	b.WriteByte('\n')
 	rows := [][]string{{"START (UTC)", "WALL", "CPU", "CPU %", "SPANS", "ERRORS", "SERVICE", "ROOT", "TRACE"}}
+	when := func(s string) string { return s }
+	if width < narrow { // then the date is what can be done without
+		rows[0][0] = "UTC"
+		when = func(s string) string { return s[strings.IndexByte(s, ' ')+1:] }
+	}
 	for _, t := range l.Traces {
 		cpu := stall.CPU{Value: time.Duration(t.NS), Low: time.Duration(t.LowNS), High: time.Duration(t.HighNS), Samples: t.Samples, Evidence: t.Evidence, Pending: t.Pending}
 		rows = append(rows, []string{
-			shortTime(t.Start), stall.FormatDuration(time.Duration(t.WallNS)), cpu.String(),
+			when(shortTime(t.Start)), stall.FormatDuration(time.Duration(t.WallNS)), cpu.String(),
 			cpuPercent(cpu, time.Duration(t.WallNS)), strconv.Itoa(t.Spans), blankZero(t.Errors),
 			clip(escape(t.Service), 30), clip(escape(rootName(t)), 50), t.TraceID,
 		})
@@ -287,7 +341,8 @@ func listText(l listJSON, query url.Values, next string) string {
 			rows[i+1] = append(rows[i+1], t.Kept)
 		}
 	}
-	writeTable(&b, rows, align)
+	writeTableWithin(&b, width, rows, align, text.Give{Column: 7, Least: 24}, text.Give{Column: 4}, text.Give{Column: 3}, text.Give{Column: 6},
+		text.Give{Column: 5}, text.Give{Column: 2}, text.Give{Column: 7, Least: 9})
 	b.WriteString("\nCPU: ≈ estimate (interval) from samples; < no sample fell on it; … the profile window is still running, ask again;\n     ? no CPU profile covered it. One trace: trace/<id>.\n")
 	if l.Cursor != "" {
 		query.Set("cursor", l.Cursor)
@@ -306,7 +361,10 @@ func shortTime(s string) string {
 }
 
 func rootName(t summaryJSON) string {
-	if t.Rootless {
+	switch {
+	case t.InFlight != nil:
+		return t.InFlight.Name + " (in flight)"
+	case t.Rootless:
 		return t.RootName + " (root missing)"
 	}
 	return t.RootName

@@ -105,3 +105,46 @@ func TestOldTracesAreNotPending(t *testing.T) {
 		}
 	}
 }
+
+// A trace whose root is yet to end is not one whose root is missing: the list says
+// which request it is of.
+func TestListKnowsWhatIsInFlight(t *testing.T) {
+	store := emptyStore(t)
+	prof, err := profiler.Start(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prof.Stop()
+	tp := prof.TracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(store.Processor())))
+	defer tp.Shutdown(context.Background())
+	ctx, root := tp.Tracer("test").Start(context.Background(), "GET /slow")
+	_, child := tp.Tracer("test").Start(ctx, "query")
+	child.End()
+	if err := store.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+
+	h := httpui.Handler(store, &httpui.Options{Profiler: prof})
+	first := func() map[string]any {
+		return decode(t, ask(h, "/t/?format=json"))["traces"].([]any)[0].(map[string]any)
+	}
+	got := first()
+	if in, ok := got["in_flight"].(map[string]any); !ok || in["name"] != "GET /slow" || in["age_ns"].(float64) <= 0 || got["root_name"] != "query" {
+		t.Errorf("got %v; want it in flight, with the request's name and age", got)
+	}
+	if text := ask(h, "/t/?format=text").body; !strings.Contains(text, "GET /slow (in flight)") || strings.Contains(text, "root missing") {
+		t.Errorf("the text does not say what is in flight:\n%s", text)
+	}
+	for _, o := range decode(t, ask(h, "/t/overview?format=json"))["operations"].([]any) {
+		if o := o.(map[string]any); o["request"] != nil {
+			t.Errorf("the overview takes %v of a request in flight for a request", o["name"])
+		}
+	}
+	root.End()
+	if err := store.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := first(); got["in_flight"] != nil || got["root_name"] != "GET /slow" {
+		t.Errorf("got %v after the root has ended; want it whole", got)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/spanclock/spanclock/httpui/internal/text"
 	"github.com/spanclock/spanclock/profiler/stall"
 	"github.com/spanclock/spanclock/spanstore"
 )
@@ -154,7 +155,7 @@ func traceOperationsText(j traceOperationsJSON, width int) string {
 		}
 		rows = append(rows, row)
 	}
-	writeTable(&b, rows, "lrrrrrrrrr")
+	writeTableWithin(&b, width, rows, "lrrrrrrrrr", text.Give{Column: 0, Least: 28}, text.Give{Column: 6}, text.Give{Column: 2}, text.Give{Column: 9}, text.Give{Column: 4}, text.Give{Column: 0, Least: 16})
 	for _, p := range j.Problems {
 		b.WriteString("! " + escape(p) + "\n")
 	}

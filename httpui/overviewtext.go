@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spanclock/spanclock/httpui/internal/text"
 	"github.com/spanclock/spanclock/profiler/stall"
 )
 
@@ -38,7 +39,7 @@ func overviewText(o *overviewJSON, width int) string {
 		for _, s := range o.Slowest {
 			rows = append(rows, []string{nanos(s.WallNS), shortTime(s.Start), clip(escape(s.Service), 30), clip(escape(s.Name), 50), s.TraceID})
 		}
-		writeTable(&b, rows, "rllll")
+		writeTableWithin(&b, width, rows, "rllll", text.Give{Column: 3, Least: 16}, text.Give{Column: 2}, text.Give{Column: 3, Least: 8})
 	}
 	fmt.Fprintf(&b, "\nCPU/REQ, STATES and ERRORS' codes are of the newest %s, and of as many that failed.\n", plural(o.Sampled, "trace", "traces"))
 	b.WriteString("Other times: ?last=15m, ?last=all, ?from=&to=. One service: ?service=.\n")
@@ -67,7 +68,8 @@ func writeOperations(b *strings.Builder, title string, list []operationJSON, o *
 			nanos(op.P50NS), nanos(op.P95NS), nanos(op.P99NS), nanos(op.MaxNS), cpu, states,
 		})
 	}
-	writeTable(b, rows, "lrrrrrrrll")
+	writeTableWithin(b, width, rows, "lrrrrrrrll", text.Give{Column: 9, Least: 24}, text.Give{Column: 0, Least: 26}, text.Give{Column: 9},
+		text.Give{Column: 7}, text.Give{Column: 3, Least: 9}, text.Give{Column: 5}, text.Give{Column: 2}, text.Give{Column: 0, Least: 16})
 }
 
 func nanos(ns int64) string { return stall.FormatDuration(time.Duration(ns)) }

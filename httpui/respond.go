@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/spanclock/spanclock/httpui/internal/text"
 )
 
 // form is how an answer is written: one of these, or "" when the request asks
@@ -139,6 +141,9 @@ func (w *response) json(status int, v any) {
 }
 
 func (w *response) text(status int, s string) {
+	if width, bad := textWidth(w.r); bad == nil && w.r.URL.Query().Has("width") {
+		s = text.Wrap(s, width)
+	}
 	w.send(status, "text/plain; charset=utf-8", []byte(s))
 }
 

@@ -73,21 +73,21 @@ func (v *view) methods() []string {
 // mounted.
 func locate(r *http.Request) view {
 	asked, stripped := askedPath(r)
-	segs := segments(r.URL.Path)
+	segs := names(r.URL)
 	v := viewAt(segs)
 	if len(segs) > 0 && words[segs[len(segs)-1]] == v.kind && isMount(r, segs, stripped) {
 		v = view{}
 	}
 	if v.kind != viewUnknown {
 		depth := map[viewKind]int{viewTrace: 1, viewSpan: 2, viewStatic: 1, viewProfile: 1, viewCapture: 1, viewDownload: 2, viewOperations: 2}[v.kind]
-		if strings.HasSuffix(asked, "/") {
+		if endsInSlash(asked) {
 			depth++
 		}
 		v.base = cmp.Or(strings.Repeat("../", depth), "./")
 		return v
 	}
 	if below := belowMount(r, segs, stripped); below > 0 || v.hint != "" {
-		if strings.HasSuffix(asked, "/") {
+		if endsInSlash(asked) {
 			below++
 		}
 		if below > 0 {
@@ -95,7 +95,7 @@ func locate(r *http.Request) view {
 		}
 		return v
 	}
-	if last := segments(asked); len(last) > 0 && !strings.HasSuffix(asked, "/") {
+	if last := names(asked); len(last) > 0 && !endsInSlash(asked) {
 		// The leading ./ keeps a colon in the segment from reading as a scheme.
 		v = view{kind: viewRedirect, to: "./" + url.PathEscape(last[len(last)-1]) + "/"}
 		if r.URL.RawQuery != "" {
@@ -212,20 +212,34 @@ func belowPattern(pattern string, segs []string) (below []string, ok bool) {
 	return segs[len(fixed):], true
 }
 
-// askedPath returns the path as the client asked for it, which relative
+// askedPath returns the URL with the path as the client asked for it, which relative
 // references count from, and whether a router has stripped its beginning since.
 // A path that was rewritten altogether is taken as it is now.
-func askedPath(r *http.Request) (path string, stripped bool) {
+func askedPath(r *http.Request) (u *url.URL, stripped bool) {
 	u, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil {
-		return r.URL.Path, false
+		return r.URL, false
 	}
-	asked, now := segments(u.Path), segments(r.URL.Path)
+	asked, now := names(u), names(r.URL)
 	if cut := len(asked) - len(now); cut >= 0 && slices.Equal(asked[cut:], now) {
-		return u.Path, cut > 0
+		return u, cut > 0
 	}
-	return r.URL.Path, false
+	return r.URL, false
 }
+
+// names are the segments of a URL's path. A slash that is written as %2F is part of
+// one: browsers do not count relative references from it.
+func names(u *url.URL) []string {
+	segs := segments(u.EscapedPath())
+	for i, s := range segs {
+		if plain, err := url.PathUnescape(s); err == nil {
+			segs[i] = plain
+		}
+	}
+	return segs
+}
+
+func endsInSlash(u *url.URL) bool { return strings.HasSuffix(u.EscapedPath(), "/") }
 
 // segments splits a path. Empty segments count for nothing.
 func segments(path string) []string {

@@ -180,3 +180,21 @@ func TestRedirectStaysRelative(t *testing.T) {
 		}
 	}
 }
+
+// TestEscapedSlash: a slash that is escaped is none for the browser, which looks for
+// the style sheet from the page's address.
+func TestEscapedSlash(t *testing.T) {
+	m := http.NewServeMux()
+	m.Handle("/debug/traces/", httpui.Handler(nil, nil))
+	for _, path := range []string{"/debug/traces/no%2Fsuch/view", "/debug/traces/no%2fview", "/debug/traces/trace%2F" + strings.Repeat("1", 32), "/debug/traces/x%2F"} {
+		got := ask(m, path, "Accept", acceptHTML)
+		ref := regexp.MustCompile(`href="([^"]*static/app\.css)"`).FindStringSubmatch(got.body)
+		if got.status != 404 || ref == nil {
+			t.Errorf("%s: got %d and %.200s; want an error page", path, got.status, got.body)
+			continue
+		}
+		if to := resolve(t, path, ref[1]); to != "/debug/traces/static/app.css" {
+			t.Errorf("%s: the style sheet is looked for at %s", path, to)
+		}
+	}
+}

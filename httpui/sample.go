@@ -35,10 +35,11 @@ func (h *handler) sample(ctx context.Context, from, to time.Time, service string
 	}
 	// What the running window may still add to says nothing about CPU yet. It will
 	// have to do when there is hardly anything else.
+	whole := true
 	if q.To = st.CoveredUntil; st.Running && q.To.After(from) && q.To.Before(to) {
-		h.eachDigest(ctx, q, visit)
+		whole = h.eachDigest(ctx, q, visit)
 	}
-	if q.To = to; s.traces < overviewTraces/4 {
+	if q.To = to; s.traces < overviewTraces/4 && (whole || s.traces == 0) {
 		s.traces, s.routes = 0, map[route]*requestJSON{}
 		h.eachDigest(ctx, q, visit)
 	}
@@ -51,33 +52,45 @@ func (h *handler) sample(ctx context.Context, from, to time.Time, service string
 }
 
 // eachDigest visits the traces that a query selects, as long as overviewTime lasts.
-func (h *handler) eachDigest(ctx context.Context, q spanstore.Query, visit func(*spanstore.Summary, *digest)) {
+// Traces of requests in flight are none yet: what has ended of them is not a request.
+// It reports whether it came to the end.
+func (h *handler) eachDigest(ctx context.Context, q spanstore.Query, visit func(*spanstore.Summary, *digest)) (whole bool) {
 	ctx, cancel := context.WithTimeout(ctx, overviewTime)
 	defer cancel()
 	page, err := h.store.Traces(ctx, q)
 	if err != nil {
-		return
+		return false
 	}
+	inFlight := h.inFlight(page.Traces)
 	for i := range page.Traces {
 		t := &page.Traces[i]
+		if _, is := inFlight[t.TraceID]; is {
+			continue
+		}
 		switch d, err := h.digest(ctx, t.TraceID, t.Spans); {
 		case err != nil && ctx.Err() != nil:
-			return
+			return false
 		case d != nil:
 			visit(t, d)
 		}
 	}
+	return true
 }
 
 func (s *routeSample) addCodes(d *digest) {
 	for _, c := range d.codes {
-		for _, key := range []route{{c.service, c.name}, {c.service, ""}} {
-			if s.codes[key] == nil {
-				s.codes[key] = map[string]int{}
-			}
-			s.codes[key][c.code]++
+		s.addCode(route{c.service, c.name}, c.code)
+		if c.entry { // a service's errors are those of its entry spans
+			s.addCode(route{c.service, ""}, c.code)
 		}
 	}
+}
+
+func (s *routeSample) addCode(of route, code string) {
+	if s.codes[of] == nil {
+		s.codes[of] = map[string]int{}
+	}
+	s.codes[of][code]++
 }
 
 func (s *routeSample) add(t *spanstore.Summary, d *digest, cpu stall.CPU) {

@@ -2,14 +2,17 @@ package httpui_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spanclock/spanclock/httpui"
+	"github.com/spanclock/spanclock/httpui/internal/sampletrace"
 	"github.com/spanclock/spanclock/spanstore"
 )
 
@@ -33,9 +36,13 @@ func TestWaterfallAsText(t *testing.T) {
 	}
 	const want = `POST /orders  40 ms
 2026-11-20 09:41:07.007 UTC · users · 6 spans · trace c0de0000000000000000000000000000
-The request ends when redis.SET ends: without it, about 20 ms, 20 ms less. redis.SET took 20 ms of 40 ms (50 %), waiting (network, inferred from its kind). CPU of all spans ≈ 10 ms (0–38), sampled. metrics goes on for 4 ms after the end of POST /orders.
+The request ends when redis.SET ends: without it, about 20 ms, 20 ms less. redis.SET took
+20 ms of 40 ms (50 %), waiting (network, inferred from its kind). CPU of all spans ≈ 10
+ms (0–38), sampled. metrics goes on for 4 ms after the end of POST /orders.
 Critical path: CPU ≈ 8 ms (0–33) 20 % · NET? 28 ms 70 % · unknown 4 ms 10 %
-* redis.SET is a write at the tail that alone decides when the request ends. Done after the answer, if the answer does not need it, it would save 20 ms of 40 ms (50 %, inferred).
+* redis.SET is a write at the tail that alone decides when the request ends. Done after
+  the answer, if the answer does not need it, it would save 20 ms of 40 ms (50 %,
+  inferred).
 * Work goes on for 4 ms after the request has ended, in metrics.
 
 SPAN                              WALL             CPU   CPU %  0                   44 ms
@@ -55,6 +62,27 @@ POST /orders [users]             40 ms         < 30 ms          ?---------------
 		body := ask(httpui.Handler(s, nil), "/t/trace/"+id.String()+"?width="+width).body
 		if !strings.Contains(body, "◆") {
 			t.Errorf("width %s: got %s", width, body)
+		}
+	}
+}
+
+// What a width is asked for fits it, but for words that are longer.
+func TestTextFitsItsWidth(t *testing.T) {
+	s := emptyStore(t)
+	samples := sampletrace.Cases()
+	if err := sampletrace.Store(context.Background(), s, samples...); err != nil {
+		t.Fatal(err)
+	}
+	h := httpui.Handler(s, nil)
+	id := samples[0].ID.String()
+	for _, path := range []string{"/t/?", "/t/overview?last=all&", "/t/flame?by=name&", "/t/graph?last=all&", "/t/health?", "/t/trace/" + id + "?", "/t/trace/" + id + "/operations?"} {
+		for _, width := range []int{80, 120, 200} {
+			for line := range strings.Lines(ask(h, fmt.Sprintf("%sformat=text&width=%d", path, width)).body) {
+				line = strings.TrimSuffix(line, "\n")
+				if n := utf8.RuneCountInString(line); n > width && strings.Contains(strings.TrimSpace(line), " ") {
+					t.Errorf("%s at %d has a line of %d characters:\n%s", path, width, n, line)
+				}
+			}
 		}
 	}
 }

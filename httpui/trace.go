@@ -275,7 +275,7 @@ func newHead(a *stall.Analysis, values bool) traceHead {
 		ExtentNS:   int64(a.Extent),
 		CriticalNS: int64(a.Critical),
 		cpuJSON:    newCPU(a.CPU),
-		Headline:   headlineJSON{a.Headline.Strong, a.Headline.Rest},
+		Headline:   headlineJSON{escape(a.Headline.Strong), escape(a.Headline.Rest)},
 		Budget:     newShares(a.Budget),
 		Findings:   []findingJSON{},
 		Problems:   append([]string{}, a.Problems...),
@@ -285,8 +285,9 @@ func newHead(a *stall.Analysis, values bool) traceHead {
 		Signals:    newSignals(a.Trace.Signals, a.Start),
 		Values:     values,
 	}
+	// A sentence has names of spans in its midst: what turns the direction would turn it all.
 	for _, f := range a.Findings {
-		j := findingJSON{Kind: f.Kind, Text: f.Text, SpanIDs: []string{}, SavesNS: int64(f.Saves)}
+		j := findingJSON{Kind: f.Kind, Text: escape(f.Text), SpanIDs: []string{}, SavesNS: int64(f.Saves)}
 		for _, i := range f.Spans {
 			j.SpanIDs = append(j.SpanIDs, a.Nodes[i].Span.SpanID().String())
 		}

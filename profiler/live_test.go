@@ -196,3 +196,33 @@ func TestLiveInert(t *testing.T) {
 		t.Errorf("got %+v, %v after Stop; want an empty view that says so", v, err)
 	}
 }
+
+// InFlight knows of which traces the request has not ended, by its local root.
+func TestInFlight(t *testing.T) {
+	s := newService(t, quick)
+	tracer := s.tp.Tracer("test")
+	ctx, root := tracer.Start(context.Background(), "GET /")
+	_, child := tracer.Start(ctx, "query")
+	child.End()
+	_, over := tracer.Start(context.Background(), "over")
+	over.End()
+	lost, parent := tracer.Start(context.Background(), "the caller")
+	_, left := tracer.Start(lost, "left behind")
+	parent.End()
+
+	id := func(s trace.Span) trace.TraceID { return s.SpanContext().TraceID() }
+	all := []trace.TraceID{id(root), id(over), id(left), {1}}
+	got := s.prof.InFlight(all)
+	if r := got[id(root)]; len(got) != 1 || r.Name != "GET /" || time.Since(r.Start) > time.Hour {
+		t.Errorf("got %v; want the one request whose local root is in flight", got)
+	}
+	left.End()
+	root.End()
+	if got := s.prof.InFlight(all); len(got) != 0 {
+		t.Errorf("got %v after all have ended; want none", got)
+	}
+	var none *profiler.Profiler
+	if got := none.InFlight(all); len(got) != 0 {
+		t.Errorf("a nil profiler gave %v", got)
+	}
+}

@@ -41,9 +41,13 @@ func (r *ring) newKeptWriter(k *keeper) keptWriter {
 	return keptWriter{k: k, span: &keptSpan{}, whole: r.copiers[0], parts: r.copiers[1], resources: map[resourceKey]*resource.Resource{}}
 }
 
-// move takes a block of copies over as it is.
+// move takes a block of copies over as it is, if it is whole: damage must not get
+// into another segment.
 func (w *keptWriter) move(info *blockInfo, list *shortlist) bool {
 	data, err := info.seg.read(info.seq)
+	if err == nil {
+		err = block.Whole(data)
+	}
 	if err != nil {
 		w.k.trouble(fmt.Errorf("nothing is kept of block %d: %w", info.seq, err))
 		return false

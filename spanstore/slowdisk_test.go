@@ -203,7 +203,7 @@ func TestSlowDiskUnderLoad(t *testing.T) {
 	more := load(s)
 	stop := slowDown(t, s, func() { more(); rounds.Add(1) })
 	defer stop()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for _, c := range []struct {
 		what string

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/spanclock/spanclock/spanstore/internal/block"
 	"github.com/spanclock/spanclock/spanstore/internal/spangen"
 )
 
@@ -228,4 +230,41 @@ func TestBatchThatFailsHalfWay(t *testing.T) {
 	if err := s.Check(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+// A block of copies that is damaged stays where it is: taken over as it is, it would
+// make a segment that nothing has harmed a damaged one.
+func TestDamagedCopiesAreNotMoved(t *testing.T) {
+	s, err := Open("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	at := time.Unix(1, 0)
+	span := tracetest.SpanStub{Name: "GET /", SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}), StartTime: at, EndTime: at.Add(time.Second)}
+	enc := block.NewEncoder(s.layout.limits)
+	enc.Add(span.Snapshot())
+	b := s.packBlock(1, enc, nil)
+	for _, damaged := range []bool{false, true} {
+		data := slices.Clone(b.data)
+		if damaged {
+			data[len(data)-1] ^= 1
+		}
+		seg := newMemSegment(1)
+		seg.blocks[1] = data
+		info := *b.info
+		info.seg, info.traces = seg, nil
+		k := s.ring.newKeeper(seg)
+		w := s.ring.newKeptWriter(k)
+		list := s.lister.list(k.read(&blockInfo{seq: 1, seg: wholeSegment(b.data)}), &info)
+		if moved := w.move(&info, list); moved == damaged || k.failed != damaged || len(w.out) == 0 != damaged {
+			t.Errorf("damaged %v: got moved %v, failed %v, %d blocks", damaged, moved, k.failed, len(w.out))
+		}
+	}
+}
+
+func wholeSegment(data []byte) segment {
+	seg := newMemSegment(1)
+	seg.blocks[1] = data
+	return seg
 }

@@ -32,6 +32,14 @@ type Finding struct {
 // request ends, though the request may not need its result.
 const DeferrableTail = "deferrable_tail"
 
+// FindingKinds returns all kinds that a finding may have.
+func FindingKinds() []string {
+	return []string{
+		DeferrableTail, SequentialSiblings, NPlusOne, WorkAfterEnd,
+		CPUWork, CPUWait, LockWait, ChannelWait, PoolWait, PeerWait, BlockingSyscall, GCAssistWork, SleepWait, LongSpan, Uncovered,
+	}
+}
+
 // leastGain is the least Saves worth a finding, beside a twentieth of the wall
 // time: below it the scheduler decides more than the program.
 const leastGain = 100 * time.Microsecond

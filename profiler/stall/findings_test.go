@@ -2,6 +2,12 @@ package stall_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -261,5 +267,50 @@ func TestHealthy(t *testing.T) {
 	check(t, a)
 	for _, f := range a.Findings {
 		t.Errorf("got %+v; want none", f)
+	}
+}
+
+// TestListsAreComplete compares what the lists have with the constants in the source.
+func TestListsAreComplete(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var states, kinds int
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.CONST {
+				continue
+			}
+			for _, s := range g.Specs {
+				v := s.(*ast.ValueSpec)
+				lit, ok := v.Values[0].(*ast.BasicLit)
+				if !ok || lit.Kind != token.STRING || !v.Names[0].IsExported() {
+					continue
+				}
+				text, _ := strconv.Unquote(lit.Value)
+				switch id, typed := v.Type.(*ast.Ident); {
+				case typed && id.Name == "State":
+					if states++; !slices.Contains(stall.States(), stall.State(text)) {
+						t.Errorf("States has no %s", v.Names[0].Name)
+					}
+				case !typed:
+					if kinds++; !slices.Contains(stall.FindingKinds(), text) {
+						t.Errorf("FindingKinds has no %s", v.Names[0].Name)
+					}
+				}
+			}
+		}
+	}
+	if states != len(stall.States()) || kinds != len(stall.FindingKinds()) {
+		t.Errorf("got %d states and %d kinds in the source; want %d and %d", states, kinds, len(stall.States()), len(stall.FindingKinds()))
 	}
 }

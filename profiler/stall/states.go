@@ -34,6 +34,14 @@ const (
 	StateUnknown  State = "unknown"   // no evidence
 )
 
+// States returns all states.
+func States() []State {
+	return []State{
+		StateCPU, StateRunnable, StateSteal, StateLock, StateChan, StateSelect, StateNet, StateSyscall,
+		StateGCAssist, StateSTW, StateSleep, StateOther, StateCovered, StateUnknown,
+	}
+}
+
 // Share is the part of a time that was spent in one state.
 type Share struct {
 	State           State

@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+
+	"github.com/spanclock/spanclock/profiler/stall"
 )
 
 // Claim is something that a trace meets or does not. Claims are values: make them
@@ -15,12 +17,17 @@ import (
 type Claim struct {
 	text  string
 	check func(*Trace) *Failure
+
+	// contrary checks the contrary. Nil: it fails where check does not, and marks the
+	// spans that about returns.
+	contrary func(*Trace) *Failure
+	about    func(*Trace) []int // may be nil
 }
 
 // NewClaim makes a claim of the test's own. Check returns what is wrong with a
 // trace, a *Failure to mark spans.
 func NewClaim(text string, check func(*Trace) error) Claim {
-	return Claim{text, func(t *Trace) *Failure {
+	return Claim{text: text, check: func(t *Trace) *Failure {
 		err := check(t)
 		if f, ok := errors.AsType[*Failure](err); ok || err == nil {
 			return f
@@ -40,43 +47,66 @@ func (c Claim) Check(t *Trace) error {
 	return nil
 }
 
-// Not claims the contrary. What could not be found out stays a failure.
+// Not claims the contrary. What could not be found out stays a failure. Where a figure
+// has an interval that holds the limit, neither a claim nor its contrary fails.
 func (c Claim) Not() Claim {
-	return Claim{"not: " + c.text, func(t *Trace) *Failure {
-		switch f := c.check(t); {
-		case f == nil:
-			return &Failure{Text: fmt.Sprintf("got %s; want the contrary", c.text)}
-		case f.undecided:
-			return f
+	return Claim{text: "not: " + c.text, check: c.denied, contrary: c.check}
+}
+
+// denied checks the contrary.
+func (c Claim) denied(t *Trace) *Failure {
+	if c.contrary != nil {
+		return c.contrary(t)
+	}
+	switch f := c.check(t); {
+	case f == nil:
+		f = &Failure{Text: fmt.Sprintf("got %s; want the contrary", c.text)}
+		if c.about != nil {
+			f.Marks = marksOf(c.about(t), "want the contrary")
 		}
-		return nil
-	}}
+		return f
+	case f.undecided:
+		return f
+	}
+	return nil
 }
 
 // And claims both.
 func (c Claim) And(o Claim) Claim {
-	return Claim{c.text + ", and " + o.text, func(t *Trace) *Failure {
-		a, b := c.check(t), o.check(t)
-		if a == nil || b == nil {
-			return first(a, b)
-		}
-		return joined(a, b, "; and ")
-	}}
+	return Claim{
+		text:     c.text + ", and " + o.text,
+		check:    func(t *Trace) *Failure { return both(c.check(t), o.check(t)) },
+		contrary: func(t *Trace) *Failure { return either(c.denied(t), o.denied(t), true) },
+	}
 }
 
 // Or claims one of them at least.
 func (c Claim) Or(o Claim) Claim {
-	return Claim{c.text + ", or " + o.text, func(t *Trace) *Failure {
-		a := c.check(t)
-		if a == nil {
-			return nil
-		}
-		b := o.check(t)
-		if b == nil {
-			return nil
-		}
+	return Claim{
+		text:     c.text + ", or " + o.text,
+		check:    func(t *Trace) *Failure { return either(c.check(t), o.check(t), false) },
+		contrary: func(t *Trace) *Failure { return both(c.denied(t), o.denied(t)) },
+	}
+}
+
+// both is what is wrong with either of two claims.
+func both(a, b *Failure) *Failure {
+	if a == nil || b == nil {
+		return first(a, b)
+	}
+	return joined(a, b, "; and ")
+}
+
+// either is what is wrong with both of two claims; with decided also with one of which
+// nothing could be found out.
+func either(a, b *Failure, decided bool) *Failure {
+	if a != nil && b != nil {
 		return joined(a, b, "; nor: ")
-	}}
+	}
+	if f := first(a, b); f != nil && decided && f.undecided {
+		return f
+	}
+	return nil
 }
 
 func first(a, b *Failure) *Failure {
@@ -114,7 +144,7 @@ func undecided(format string, args ...any) *Failure {
 // each claims something of every selected span; wrong returns what is wrong with
 // one, "" for nothing.
 func (s Selection) each(text string, wrong func(t *Trace, i int) string) Claim {
-	return Claim{s.text + " " + text, func(t *Trace) *Failure {
+	return Claim{text: s.text + " " + text, check: func(t *Trace) *Failure {
 		nodes, f := s.some(t)
 		if f != nil {
 			return f
@@ -126,7 +156,7 @@ func (s Selection) each(text string, wrong func(t *Trace, i int) string) Claim {
 			}
 		}
 		return t.failed(marks, "want "+text)
-	}}
+	}, about: s.in}
 }
 
 // failed makes a failure of marks, of which the text has the first; nil for none.
@@ -169,7 +199,7 @@ func (s Selection) Overlaps(o Selection) Claim {
 // against claims something of each pair of spans.
 func (s Selection) against(o Selection, word string, wrong func(t *Trace, i, k int) string) Claim {
 	want := s.text + " " + word + " " + o.text
-	return Claim{want, func(t *Trace) *Failure {
+	return Claim{text: want, check: func(t *Trace) *Failure {
 		nodes, f := s.some(t)
 		others, g := o.some(t)
 		if f := first(f, g); f != nil {
@@ -191,7 +221,7 @@ func (s Selection) against(o Selection, word string, wrong func(t *Trace, i, k i
 			}
 		}
 		return t.failed(marks, "want "+want)
-	}}
+	}, about: s.in}
 }
 
 // OnCriticalPath claims that the end of the trace hung on the span itself for a
@@ -284,13 +314,19 @@ func (s Selection) Has(attrs ...attribute.KeyValue) Claim {
 func (s Selection) None() Claim { return s.Count().Is(0) }
 
 // NoFinding claims that the analysis finds nothing of these kinds, of any kind when
-// none is given; see the constants of package stall.
+// none is given; see the constants of package stall. A kind that there is not is a
+// failure.
 func NoFinding(kinds ...string) Claim {
 	text := "no finding"
 	if len(kinds) > 0 {
 		text += " of kind " + strings.Join(kinds, ", ")
 	}
-	return Claim{text, func(t *Trace) *Failure {
+	return Claim{text: text, check: func(t *Trace) *Failure {
+		for _, k := range kinds {
+			if f := misspelt("kind of finding", k, stall.FindingKinds()); f != nil {
+				return f
+			}
+		}
 		for _, f := range t.Findings {
 			if len(kinds) == 0 || slices.Contains(kinds, f.Kind) {
 				return &Failure{Text: fmt.Sprintf("got finding %s: %s; want %s", f.Kind, f.Text, text), Marks: marksOf(f.Spans, f.Kind)}
@@ -302,7 +338,10 @@ func NoFinding(kinds ...string) Claim {
 
 // Finding claims that the analysis finds something of this kind about a span of s.
 func (s Selection) Finding(kind string) Claim {
-	return Claim{"finding " + kind + " about " + s.text, func(t *Trace) *Failure {
+	return Claim{text: "finding " + kind + " about " + s.text, check: func(t *Trace) *Failure {
+		if f := misspelt("kind of finding", kind, stall.FindingKinds()); f != nil {
+			return f
+		}
 		nodes, fail := s.some(t)
 		if fail != nil {
 			return fail
@@ -318,7 +357,16 @@ func (s Selection) Finding(kind string) Claim {
 			Text:  fmt.Sprintf("got findings [%s]; want %s about %s", strings.Join(got, "; "), kind, s.text),
 			Marks: marksOf(nodes, "want "+kind),
 		}
-	}}
+	}, about: s.in}
+}
+
+// misspelt is a failure when there is no such name: what never is would be claimed in
+// vain.
+func misspelt[T ~string](what string, name T, all []T) *Failure {
+	if slices.Contains(all, name) {
+		return nil
+	}
+	return undecided("there is no %s %q; there are %s", what, name, strings.Trim(fmt.Sprint(all), "[]"))
 }
 
 func marksOf(nodes []int, note string) (marks []Mark) {

@@ -91,6 +91,10 @@ func TestClaims(t *testing.T) {
 		{NoFinding(stall.NPlusOne), ""},
 		{NoFinding(stall.WorkAfterEnd), "got finding work_after_end: "},
 		{Span("audit").Finding(stall.WorkAfterEnd), ""},
+		{NoFinding("nplusone"), `there is no kind of finding "nplusone"; there are deferrable_tail sequential_siblings n_plus_one`},
+		{NoFinding("nplusone").Not(), `there is no kind of finding "nplusone"`},
+		{Span("audit").Finding("nplusone").Not(), `there is no kind of finding "nplusone"`},
+		{Span("render").InState("locked").Is(0), `there is no state "locked"; there are cpu runnable`},
 		{Span("render").Finding(stall.NPlusOne), "want n_plus_one about render"},
 
 		{Span("render").CPU().Under(1), "the CPU time of render is not known: CPU time cannot be had inside a synctest bubble: its clock stands still while goroutines compute"},
@@ -99,7 +103,18 @@ func TestClaims(t *testing.T) {
 		{Span("render").InState(stall.StateLock).Under(1), "synctest bubble"},
 
 		{Root().Duration().Is(1).Not(), ""},
-		{Root().Duration().Is(100 * ms).Not(), "got duration of the root exactly 100 ms; want the contrary"},
+		{Root().Duration().Is(100 * ms).Not(), "duration of the root: got 100 ms; want it not exactly 100 ms"},
+		{Span("SELECT items").Duration().Under(20 * ms).Not(), "got 15 ms, 15 ms; want it not under 20 ms"},
+		{selects.Duration().Under(20 * ms).Not(), ""}, // one is not
+		{selects.Count().AtMost(3).Not(), "number of SELECT…: got 3; want it not at most 3"},
+		{Root().Duration().Is(100 * ms).Not().Not(), ""},
+		{Root().Duration().Is(1).Not().Not(), "got 100 ms; want exactly 1 ns"},
+		{Root().Duration().Is(100 * ms).And(Root().Self().Is(10 * ms)).Not(), "duration of the root: got 100 ms; want it not exactly 100 ms; nor: self time"},
+		{Root().Duration().Is(100 * ms).And(Root().Self().Is(1)).Not(), ""},
+		{Root().Duration().Is(1).Or(Root().Self().Is(10 * ms)).Not(), "self time of the root: got 10 ms; want it not exactly 10 ms"},
+		{Root().Duration().Is(1).Or(Root().Self().Is(1)).Not(), ""},
+		{Root().Duration().Is(1).And(Span("render").CPU().Under(1)).Not(), "synctest bubble"},
+		{Span("render").OnCriticalPath().Not(), "got render on the critical path; want the contrary"},
 		{Span("DELETE").Duration().Under(1).Not(), `no span is selected by "DELETE"`},
 		{Span("render").CPU().Under(1).Not(), "synctest bubble"},
 		{Root().Duration().Is(1).Or(Root().Duration().Is(100 * ms)), ""},
@@ -145,6 +160,20 @@ func TestFailureNamesSpanAndExcess(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", before, want)
 		}
 		contains(t, tb.text[0], "spanclock view ", "trace-"+slow.Trace.ID.String()+".json", "kept with go test -artifacts")
+	})
+}
+
+// TestFailureOfContrary: the contrary of a claim has the figure and the mark too.
+func TestFailureOfContrary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for claim, want := range map[*Claim]string{
+			new(Span("render").Duration().Under(50 * ms).Not()): "<- 35 ms, not wanted under 50 ms",
+			new(Span("render").OnCriticalPath().Not()):          "<- want the contrary",
+		} {
+			tb := &recordingTB{TB: t}
+			Of(tb, record(t, checkout).Trace).Expect(*claim)
+			contains(t, tb.said(), ">   render", want)
+		}
 	})
 }
 

@@ -50,8 +50,9 @@
 //   - One real trace against a time: only with a limit that nothing but a defect
 //     reaches. Ratios and shares of one trace do better, as load slows all of it.
 //   - CPU time: it does not grow with others' load by much, and has its interval. A
-//     claim about it fails only when no value in the interval would meet it; spans
-//     below 30 ms have hardly a sample.
+//     claim about it fails only when no value in the interval would meet it, and its
+//     contrary (Not) only when all would: with the limit in the interval neither does.
+//     Spans below 30 ms have hardly a sample.
 //
 // # Fake time
 //

@@ -1,9 +1,11 @@
 package spantest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -118,10 +120,14 @@ func (s Selection) StallShare() Measure[float64] {
 	})
 }
 
-// In is the time that each span itself spent in a state, such as waiting for a lock,
-// by its execution trace: it takes Options.Exact.
+// InState is the time that each span itself spent in a state, such as waiting for a
+// lock, by its execution trace: it takes Options.Exact. A state that there is not is a
+// failure.
 func (s Selection) InState(state stall.State) Measure[time.Duration] {
 	return eachSpan(s, "time in state "+string(state), func(t *Trace, i int) (value[time.Duration], *Failure) {
+		if f := misspelt("state", state, stall.States()); f != nil {
+			return value[time.Duration]{}, f
+		}
 		n := &t.Nodes[i]
 		switch {
 		case t.noCPU != "":
@@ -223,7 +229,7 @@ func sum(values []value[time.Duration]) (s value[time.Duration]) {
 // union is the time in which at least one of the spans ran.
 func (t *Trace) union(nodes []int) (d time.Duration) {
 	nodes = slices.Clone(nodes)
-	slices.SortFunc(nodes, func(a, b int) int { return int(t.Nodes[a].Start - t.Nodes[b].Start) })
+	slices.SortFunc(nodes, func(a, b int) int { return cmp.Compare(t.Nodes[a].Start, t.Nodes[b].Start) })
 	var until time.Duration
 	for _, i := range nodes {
 		if n := &t.Nodes[i]; n.End > until {
@@ -246,25 +252,28 @@ func share(part, whole time.Duration) float64 {
 type limit[T Quantity] struct {
 	want string
 
-	// off is how far a value is off the limit: more than 0 is too much, less too
-	// little.
+	// off is how far a value is off the limit, more than 0 is too much, less too little;
+	// and whether all of its interval is.
 	off func(value[T]) (off T, bad bool)
+
+	// met is whether all of its interval is within the limit.
+	met func(value[T]) bool
 }
 
 func under[T Quantity](x T) limit[T] {
-	return limit[T]{"under " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.low >= x }}
+	return limit[T]{"under " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.low >= x }, func(v value[T]) bool { return v.high < x }}
 }
 
 func atMost[T Quantity](x T) limit[T] {
-	return limit[T]{"at most " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.low > x }}
+	return limit[T]{"at most " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.low > x }, func(v value[T]) bool { return v.high <= x }}
 }
 
 func over[T Quantity](x T) limit[T] {
-	return limit[T]{"over " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.high <= x }}
+	return limit[T]{"over " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.high <= x }, func(v value[T]) bool { return v.low > x }}
 }
 
 func atLeast[T Quantity](x T) limit[T] {
-	return limit[T]{"at least " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.high < x }}
+	return limit[T]{"at least " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.high < x }, func(v value[T]) bool { return v.low >= x }}
 }
 
 func between[T Quantity](lo, hi T) limit[T] {
@@ -273,11 +282,11 @@ func between[T Quantity](lo, hi T) limit[T] {
 			return v.v - hi, true
 		}
 		return v.v - lo, v.high < lo
-	}}
+	}, func(v value[T]) bool { return v.low >= lo && v.high <= hi }}
 }
 
 func exactly[T Quantity](x T) limit[T] {
-	return limit[T]{"exactly " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.low > x || v.high < x }}
+	return limit[T]{"exactly " + show(x), func(v value[T]) (T, bool) { return v.v - x, v.low > x || v.high < x }, func(v value[T]) bool { return v.low == x && v.high == x }}
 }
 
 // Under claims less than x.
@@ -300,7 +309,7 @@ func (m Measure[T]) Is(x T) Claim { return m.claim(exactly(x)) }
 
 func (m Measure[T]) claim(l limit[T]) Claim {
 	want := m.text + " " + l.want
-	return Claim{want, func(t *Trace) *Failure {
+	return Claim{text: want, check: func(t *Trace) *Failure {
 		values, f := m.of(t)
 		if f != nil {
 			return f
@@ -311,8 +320,37 @@ func (m Measure[T]) claim(l limit[T]) Claim {
 			}
 		}
 		return nil
+	}, contrary: func(t *Trace) *Failure {
+		values, f := m.of(t)
+		if f != nil {
+			return f
+		}
+		if slices.ContainsFunc(values, func(v value[T]) bool { return !l.met(v) }) {
+			return nil
+		}
+		return m.met(values, l)
 	}}
 }
+
+// met says that all values are within a limit of which the contrary was claimed.
+func (m Measure[T]) met(values []value[T], l limit[T]) *Failure {
+	var got []string
+	f := &Failure{}
+	for _, v := range values {
+		if len(got) < maxShown {
+			got = append(got, v.String())
+		}
+		f.Marks = append(f.Marks, v.marks("not wanted "+l.want)...)
+	}
+	f.Text = fmt.Sprintf("%s: got %s; want it not %s", m.text, strings.Join(got, ", "), l.want)
+	if more := len(values) - len(got); more > 0 {
+		f.Text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return f
+}
+
+// maxShown is how many figures a sentence has.
+const maxShown = 3
 
 // failure says how far the first value is off, and marks all spans that are.
 func (m Measure[T]) failure(values []value[T], v value[T], off T, l limit[T]) *Failure {

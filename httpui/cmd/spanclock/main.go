@@ -158,6 +158,9 @@ func (a *app) help(args []string) error {
 			return nil
 		}
 	}
+	if len(args) > 0 {
+		return wrongf("help: no command %q: there are %s", args[0], commandNames())
+	}
 	fmt.Fprint(a.out, "spanclock looks at traces after the fact: in a store's directory or in a file.\n\n")
 	for _, c := range commands {
 		fmt.Fprintf(a.out, "  spanclock %-32s %s\n", c.name+" "+c.arguments, c.short)

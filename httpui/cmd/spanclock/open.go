@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -53,23 +54,30 @@ func (a *app) open(ctx context.Context, path string) (*source, error) {
 
 // openDir opens the directory of a store for reading.
 func (a *app) openDir(path string) (*source, error) {
-	s, err := spanstore.Open(path, &spanstore.Options{ReadOnly: true, MaxMemory: readMemory, Logger: slog.New(&teller{a: a})})
+	t := &teller{a: a, hold: true}
+	s, err := spanstore.Open(path, &spanstore.Options{ReadOnly: true, MaxMemory: readMemory, Logger: slog.New(t)})
 	if err != nil {
 		return nil, exitError{exitNothing, err}
 	}
 	if st := s.Stats(); st.Segments == 0 {
 		s.Close()
-		return nil, empty(path, st.DamagedSegments)
+		return nil, empty(path, t.held)
 	}
+	t.hold = false
+	a.trouble("", t.held...)
 	return &source{Store: s, path: path, isDir: true}, nil
 }
 
 // empty says why there is nothing to read in a directory.
-func empty(path string, damaged int64) error {
+func empty(path string, damaged []string) error {
 	segments, _ := filepath.Glob(filepath.Join(path, "*.seg"))
 	switch {
-	case damaged > 0:
-		return exitError{exitDamaged, fmt.Errorf("%s: nothing in it can be read", path)}
+	case len(damaged) > 0:
+		why := strings.TrimPrefix(damaged[0], "span store "+path+": ")
+		if more := len(damaged) - 1; more > 0 {
+			why += fmt.Sprintf(" (and %d more)", more)
+		}
+		return exitError{exitDamaged, fmt.Errorf("%s: nothing in it can be read: %s", path, why)}
 	case len(segments) > 0:
 		return exitError{exitNothing, fmt.Errorf("%s: the process that writes it has sealed nothing yet; its own page shows what it has", path)}
 	}
@@ -179,13 +187,24 @@ func kindOf(b []byte) string {
 }
 
 // teller writes what the store reports to the standard error, a line each.
-type teller struct{ a *app }
+type teller struct {
+	a *app
+
+	// While the store is opened its reports are held: of one of which nothing can be
+	// read one line tells all.
+	hold bool
+	held []string
+}
 
 func (t *teller) Enabled(context.Context, slog.Level) bool { return true }
 func (t *teller) WithAttrs([]slog.Attr) slog.Handler       { return t }
 func (t *teller) WithGroup(string) slog.Handler            { return t }
 
 func (t *teller) Handle(_ context.Context, r slog.Record) error {
+	if t.hold {
+		t.held = append(t.held, r.Message)
+		return nil
+	}
 	t.a.trouble("", r.Message)
 	return nil
 }

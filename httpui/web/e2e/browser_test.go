@@ -252,18 +252,25 @@ func (p *tab) await(selector string) {
 	p.awaitThat(fmt.Sprintf("an element matches %q", selector), fmt.Sprintf("document.querySelector(%q) !== null", selector))
 }
 
-// awaitThat waits until a JavaScript condition holds.
+// awaitThat waits until a JavaScript condition holds. One that throws does not
+// hold yet: what it asks about may still come.
 func (p *tab) awaitThat(what, condition string) {
 	p.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		if eval[bool](p, "!!("+condition+")") {
+	p.awaitFor(patience, what, condition)
+}
+
+// awaitFor is awaitThat with another patience.
+func (p *tab) awaitFor(most time.Duration, what, condition string) {
+	p.t.Helper()
+	check := fmt.Sprintf(`(() => { try { return (%s) ? "" : "it does not hold"; } catch (e) { return String(e); } })()`, condition)
+	for end := time.Now().Add(most); ; time.Sleep(20 * time.Millisecond) {
+		why := eval[string](p, check)
+		if why == "" {
 			return
 		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("waited %v in vain until %s; the page reads:\n%s", patience, what, p.text("body"))
+		if time.Now().After(end) {
+			p.t.Fatalf("waited %v in vain until %s: %s; the page reads:\n%s", most, what, why, p.text("body"))
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -279,10 +286,19 @@ func (p *tab) text(selector string) string {
 	return eval[string](p, fmt.Sprintf(`(document.querySelector(%q)?.innerText ?? "").replaceAll("\u00a0", " ")`, selector))
 }
 
-// click presses the left button in the middle of the first element that matches.
+// click presses the left button in the middle of the first element that matches,
+// when that has stood still for a frame: what arrives late above it moves it.
 func (p *tab) click(selector string) {
 	p.t.Helper()
 	p.await(selector)
+	p.awaitThat(fmt.Sprintf("%q stands still", selector), fmt.Sprintf(`(() => {
+		const el = document.querySelector(%q);
+		el?.scrollIntoViewIfNeeded();
+		const now = el ? JSON.stringify(el.getBoundingClientRect()) : "";
+		const still = globalThis.stoodAt === now;
+		globalThis.stoodAt = now;
+		return el && still;
+	})()`, selector))
 	p.run(chromedp.Click(chromedp.CSS(selector)))
 }
 

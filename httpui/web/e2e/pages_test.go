@@ -235,13 +235,3 @@ func testPhone(p *tab, list string) {
 		phone.pictures("phone_" + strings.NewReplacer("?", "_", "=", "_").Replace(view.path))
 	}
 }
-
-// awaitFor is awaitThat with another patience.
-func (p *tab) awaitFor(most time.Duration, what, condition string) {
-	p.t.Helper()
-	for end := time.Now().Add(most); !eval[bool](p, "!!("+condition+")"); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			p.t.Fatalf("waited %v in vain until %s; the page reads:\n%s", most, what, p.text("body"))
-		}
-	}
-}

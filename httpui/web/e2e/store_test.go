@@ -10,6 +10,7 @@ import (
 
 	"github.com/spanclock/spanclock/httpui"
 	"github.com/spanclock/spanclock/httpui/internal/sampletrace"
+	"github.com/spanclock/spanclock/profiler"
 	"github.com/spanclock/spanclock/spanstore"
 )
 
@@ -17,6 +18,7 @@ import (
 type site struct {
 	*httptest.Server
 	store *spanstore.Store
+	prof  *profiler.Profiler // nil when the process has none
 }
 
 // serveStore serves the sample traces, and those given.
@@ -36,7 +38,7 @@ func serveStoreWith(t testing.TB, o *httpui.Options, more ...*sampletrace.Sample
 	}
 	mux := http.NewServeMux()
 	mux.Handle(mount, httpui.Handler(store, o))
-	s := &site{httptest.NewServer(mux), store}
+	s := &site{Server: httptest.NewServer(mux), store: store}
 	t.Cleanup(func() {
 		s.Close()
 		store.Close()

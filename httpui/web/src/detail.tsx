@@ -65,7 +65,7 @@ export const Detail = memo(function Detail({ trace, row, colour, history, onClos
     <section id="detail" class={`detail${docked ? " docked" : ""}`} tabIndex={-1} aria-labelledby="detail-title" onKeyDown={onKey}>
       <header>
         <h2 id="detail-title">
-          {row.name || "(no name)"} {row.detail && <span class="note">{row.detail}</span>}
+          <bdi>{row.name || "(no name)"}</bdi> {row.detail && <span class="note">{row.detail}</span>}
         </h2>
         <ServiceChip name={row.service} colour={colour} />
         {row.kind && row.kind !== "internal" && <span class="dim">{row.kind}</span>}
@@ -80,7 +80,7 @@ export const Detail = memo(function Detail({ trace, row, colour, history, onClos
           <span class="error-mark" aria-hidden="true">
             !
           </span>{" "}
-          error{row.status_text && `: ${row.status_text}`}
+          error{row.status_text && <>: <bdi>{row.status_text}</bdi></>}
         </p>
       )}
       <div class="columns">

@@ -130,13 +130,15 @@ function Graph({ data, params }: { data: Flame; params: URLSearchParams }) {
   return (
     <>
       <Problems problems={data.problems ?? []} />
-      {root.ns > 0 ? <Searched root={root} kind={kind} /> : <Empty kind={kind} any={(data.stacks ?? []).length > 0} />}
+      {root.ns > 0 ? <Searched root={root} kind={kind} /> : <Empty kind={kind} any={(data.stacks ?? []).length > 0} params={params} />}
       <Groups groups={groups} chosen={chosen} onChoose={setGroup} />
     </>
   );
 }
 
-function Empty({ kind, any }: { kind: Kind; any: boolean }) {
+function Empty({ kind, any, params }: { kind: Kind; any: boolean; params: URLSearchParams }) {
+  const every = new URLSearchParams(params);
+  for (const name of ["service", "name"]) every.delete(name);
   return (
     <section class="notice">
       <h2>{kind === "cpu" ? "No CPU samples" : "No waits"} in this time</h2>
@@ -145,6 +147,12 @@ function Empty({ kind, any }: { kind: Kind; any: boolean }) {
           ? "Samples come from the profiler, some seconds after the work. If none come: is it running (see Health), and does the program use its tracer provider?"
           : "Where was waited is known of requests that an execution trace was taken of: set profiler.Options.Exact, or capture a request from Live."}
         {any && " Choose the other kind of time above: there is some."}
+        {!any && every.size < params.size && (
+          <>
+            {" "}
+            Only the service or name above was looked at: <a href={hrefOf(every)}>look at all</a>.
+          </>
+        )}
       </p>
     </section>
   );

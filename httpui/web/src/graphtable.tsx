@@ -34,7 +34,9 @@ export function GraphTable({ graph }: { graph: Graph }) {
             {graph.edges.map((e) => (
               <tr key={e.caller + "\0" + e.callee}>
                 <td>{e.caller || "(no service name)"}</td>
-                <td>→ {e.callee || "(no service name)"}</td>
+                <td>
+                  → <bdi>{e.callee || "(no service name)"}</bdi>
+                </td>
                 <td class="num">
                   <span class="call-bar" style={{ width: `${(60 * e.calls) / most}px` }} aria-hidden="true" /> {e.calls.toLocaleString("en")}
                 </td>

@@ -33,15 +33,17 @@ export function Help({ view }: { view: Route["view"] }) {
         ?
       </button>
       <dialog ref={dialog} class="keys" aria-labelledby="keys-title">
-        <h2 id="keys-title">Keyboard</h2>
+        <div class="keys-head">
+          <h2 id="keys-title">Keyboard</h2>
+          <button type="button" onClick={() => dialog.current?.close()}>
+            Close
+          </button>
+        </div>
         <div class="keys-groups">
           {views.map((v) => (
             <Group key={v} title={TITLES[v]!} keys={KEYS.filter((k) => k.view === v)} />
           ))}
         </div>
-        <button type="button" onClick={() => dialog.current?.close()}>
-          Close
-        </button>
       </dialog>
     </>
   );

@@ -113,7 +113,16 @@ function Figures({ data, params }: { data: Overview; params: URLSearchParams }) 
     return (
       <section class="notice">
         <h2>Nothing to add up</h2>
-        <p>No span began in this time. Send the service a request, or choose a longer time above.</p>
+        <p>
+          {params.has("service") ? (
+            <>
+              No span of the service {params.get("service")} began in this time. Choose a longer time above, or{" "}
+              <a href={hrefOf(without(params, "service"))}>all services</a>.
+            </>
+          ) : (
+            "No span began in this time. Send the service a request, or choose a longer time above."
+          )}
+        </p>
       </section>
     );
   }
@@ -308,7 +317,9 @@ function RequestCells({ request: r }: { request: Operation["request"] }) {
   if (!r) {
     return (
       <>
-        <td />
+        <td class="num dim" title="None of the newest traces begins here: its CPU time is part of that of the requests that call it">
+          –
+        </td>
         <td class="against" />
       </>
     );

@@ -58,7 +58,7 @@ export function Rest({ span, trace }: { span: SpanDetail; trace: Trace }) {
           <h3>Resource</h3>
           {span.scope?.name && (
             <p class="dim">
-              Instrumentation scope <span class="mono">{span.scope.name}</span> {span.scope.version}
+              Instrumentation scope <span class="mono">{span.scope.name}</span> <bdi>{span.scope.version}</bdi>
             </p>
           )}
           <Attributes attributes={span.resource ?? []} values={values} />

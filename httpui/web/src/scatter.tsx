@@ -167,7 +167,7 @@ function Plot({ list, params }: { list: TraceList; params: URLSearchParams }) {
 function words(t: TraceSummary) {
   return (
     <>
-      <strong>{t.root_name}</strong> {t.service} · {duration(t.wall_ns)} · {localTimeBrief(t.start, new Date())}
+      <strong>{t.root_name}</strong> <bdi>{t.service}</bdi> · {duration(t.wall_ns)} · {localTimeBrief(t.start, new Date())}
       {t.errors > 0 && <span class="error-text"> · {count(t.errors, "error")}</span>}
     </>
   );

@@ -74,11 +74,19 @@ function TraceRow({ trace: t, colour, longest, parts, now }: TraceRowProps) {
   };
   const others = (t.services ?? []).filter((s) => s !== t.service);
   return (
-    <tr onClick={open}>
+    <tr class={t.in_flight ? "in-flight" : undefined} onClick={open}>
       <td class="request">
-        <a href={href}>{t.root_name || "(no name)"}</a>
-        {t.rootless && (
-          <span class="note" title="The root span has not ended, or is not in this store">
+        <a href={href}>{t.in_flight?.name || t.root_name || "(no name)"}</a>
+        {t.in_flight && (
+          <span
+            class="note"
+            title={`${t.in_flight.service} began this request ${duration(t.in_flight.age_ns)} ago; it has not ended. The row shows what has ended so far: ${t.root_name}`}
+          >
+            in flight
+          </span>
+        )}
+        {t.rootless && !t.in_flight && (
+          <span class="note" title="The root span is not in this store, or has not ended">
             root missing
           </span>
         )}

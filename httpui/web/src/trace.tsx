@@ -108,7 +108,7 @@ function Head({ trace, colours }: { trace: Trace; colours: ReadonlyMap<string, n
   return (
     <>
       <h1>
-        {trace.root_name || "(no name)"} <span class="wall">{duration(trace.wall_ns)}</span>{" "}
+        <bdi>{trace.root_name || "(no name)"}</bdi> <span class="wall">{duration(trace.wall_ns)}</span>{" "}
         <code class="id" title={`trace ${trace.trace_id}`}>
           {shortID(trace.trace_id)}
         </code>

@@ -28,6 +28,8 @@ export interface TraceSummary extends CPU {
   services?: string[];
   root_name: string;
   rootless?: boolean;
+  /** The request while it has not ended; the rest is of what has ended so far. */
+  in_flight?: { service: string; name: string; age_ns: number } | null;
   start: string;
   wall_ns: number;
   spans: number;

@@ -65,11 +65,11 @@ function Frames({ frames }: { frames: readonly Frame[] }) {
     <ol class="frames">
       {[...frames].reverse().map((f, i) => (
         <li key={i} class="mono" title={f.file ? `${f.file}:${f.line ?? 0}` : undefined}>
-          {shortFunc(f.func)}
+          <bdi>{shortFunc(f.func)}</bdi>
           {f.file && (
             <span class="dim">
               {" "}
-              {f.file.slice(f.file.lastIndexOf("/") + 1)}:{f.line}
+              <bdi>{f.file.slice(f.file.lastIndexOf("/") + 1)}</bdi>:{f.line}
             </span>
           )}
         </li>

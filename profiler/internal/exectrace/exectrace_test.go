@@ -311,7 +311,7 @@ func TestIdleHelpers(t *testing.T) {
 			mu.Lock()
 			later(mu.Unlock)
 			mu.Lock()
-			mu.Unlock()
+			defer mu.Unlock()
 		}},
 		{"mutex beside work", Lock, func() {
 			var mu sync.Mutex
@@ -319,7 +319,7 @@ func TestIdleHelpers(t *testing.T) {
 			go burn(40 * time.Millisecond)
 			later(mu.Unlock)
 			mu.Lock()
-			mu.Unlock()
+			defer mu.Unlock()
 		}},
 		{"channel", Chan, func() {
 			c := make(chan int)

@@ -149,8 +149,9 @@ func unpack(c *Codec, b []byte, want Kind) (*frame, error) {
 	return f, f.open(c, b, want)
 }
 
-// open makes f the frame of b, as unpack does, in the memory that f has.
-func (f *frame) open(c *Codec, b []byte, want Kind) error {
+// Whole returns an error, which wraps ErrCorrupt when it is damaged, unless b is a
+// block as it was written.
+func Whole(b []byte) error {
 	if len(b) < headerLen || string(b[:4]) != magic {
 		return corrupt("no block header")
 	}
@@ -162,6 +163,14 @@ func (f *frame) open(c *Codec, b []byte, want Kind) error {
 	sum = crc32.Update(sum, castagnoli, []byte{0, 0, 0, 0})
 	if sum = crc32.Update(sum, castagnoli, b[crcOffset+4:]); sum != crc {
 		return corrupt("checksum %08x, stored %08x", sum, crc)
+	}
+	return nil
+}
+
+// open makes f the frame of b, as unpack does, in the memory that f has.
+func (f *frame) open(c *Codec, b []byte, want Kind) error {
+	if err := Whole(b); err != nil {
+		return err
 	}
 	*f = frame{
 		kind:     Kind(b[5]),
