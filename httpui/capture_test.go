@@ -75,6 +75,11 @@ func TestCapture(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
+	h := httpui.Handler(store, &httpui.Options{Profiler: prof})
+	got := do(h, httptest.NewRequest("POST", "/live/"+strings.Repeat("ab", 16)+"?when=now", nil), httpui.CaptureHeader, "1")
+	if got.status != http.StatusConflict || !strings.Contains(got.body, "knows nothing of the trace") || !strings.Contains(got.body, "when=end") {
+		t.Errorf("of a trace that nobody knows: got %d %s; want 409, why, and what to do", got.status, got.body)
+	}
 	for name, ask := range map[string]func(*http.Request){
 		"nothing asked": func(*http.Request) {},
 		"switched off":  func(r *http.Request) { r.Header.Set(httpui.CaptureHeader, "0") },

@@ -22,7 +22,8 @@
 //	live                   what is in flight, with the stacks in which its goroutines stand: limit=, and
 //	                       stream=1 for view after view, a line of JSON or a table each
 //	live/<32 hex>          POST, with the header Spanclock-Capture: the exact states of a request in flight,
-//	                       when=end (the default) or now
+//	                       when=end (the default) or now: 409 where the flight recorder does not reach back
+//	                       to the start of any of its spans
 //	flame                  where the time of all spans went, by state and by stack: service=, name=, from=, to=,
 //	                       last=, by=name (the default), route (requests whole, by entry span) or build
 //	health                 the store's and the profiler's own figures, and the build's

@@ -221,7 +221,11 @@ func (h *handler) serveCapture(w *response, id trace.TraceID) {
 		}
 	case "now":
 		if err := h.opts.Profiler.Capture(w.r.Context(), id); err != nil {
-			w.fail(failure{status: http.StatusConflict, Error: "the exact states could not be taken", Hint: err.Error()})
+			hint := err.Error()
+			if errors.Is(err, profiler.ErrNotRecorded) {
+				hint += ". With when=end they are taken as soon as the request has ended."
+			}
+			w.fail(failure{status: http.StatusConflict, Error: "the exact states could not be taken", Hint: hint})
 			return
 		}
 	default:

@@ -104,7 +104,10 @@
 // that failed, or that Capture asks for, it then gives what each span did at each moment: ran, waited for a processor, for a lock,
 // a channel, the network, a system call, the garbage collector; where, and who let
 // it go on. That goes into the store as spanstore.Exact, and package stall says
-// what follows. It reaches back some eight seconds.
+// what follows. It reaches back some eight seconds. A span is known by its start or its
+// end in that time: one that has begun before and is in flight has no exact states, and
+// Capture of such a trace returns ErrNotRecorded. CaptureAtEnd takes what was before the
+// end, when that has come.
 //
 // What Go takes for running is no CPU time where the kernel runs something else.
 // Every 20 ms in which a span starts or ends, once a second while any is in flight,

@@ -91,7 +91,7 @@ type exactLevel struct {
 	busy   time.Time                   // when there was something to record last
 	seen   uint64                      // spans that had ended then
 	after  time.Time                   // when the next may be taken
-	asked  []chan error                // told when what waits is done, or cannot be; each has room
+	asked  []asking                    // told when what waits is done, or cannot be
 	marked map[trace.TraceID]time.Time // that are wanted as soon as they end, and since when
 	stats  ExactStats
 
@@ -151,6 +151,11 @@ func (x *exactLevel) ended(s sdktrace.ReadOnlySpan) {
 // too late for that, and no reason to start it earlier.
 func (x *exactLevel) want(id trace.TraceID, now bool) {
 	x.mu.Lock()
+	x.wantUnlock(id, now)
+}
+
+// wantUnlock is want for who holds x.mu, which it lets go.
+func (x *exactLevel) wantUnlock(id trace.TraceID, now bool) {
 	if !x.slow[id] {
 		x.stats.Slow++
 		if !x.stats.Armed || len(x.slow) >= maxSlow {
@@ -283,7 +288,7 @@ func (x *exactLevel) disarm(why string, off time.Duration) {
 	x.after = time.Now().Add(off)
 	x.stats.Missed += int64(len(x.slow))
 	clear(x.slow)
-	answer(x.asked, fmt.Errorf("capture: the exact level went off: %s", why))
+	answer(x.asked, nil, fmt.Errorf("capture: the exact level went off: %s", why))
 	x.asked = nil
 	x.mu.Unlock()
 	if f != nil {
@@ -291,10 +296,25 @@ func (x *exactLevel) disarm(why string, off time.Duration) {
 	}
 }
 
+// ErrNotRecorded is what Capture returns for a trace of which the flight recorder knows
+// nothing: none of its spans started or ended in this process within the seconds that it
+// reaches back, while it ran.
+var ErrNotRecorded = errors.New("capture: the flight recorder knows nothing of the trace: it began before what the recorder reaches back to, or while that was off, and no span of it has ended since")
+
+// asking is somebody who waits for the exact states of a trace.
+type asking struct {
+	id   trace.TraceID
+	done chan error // has room
+}
+
 // answer tells those who wait that what they asked for is done, or why it is not.
-func answer(asked []chan error, err error) {
-	for _, c := range asked {
-		c <- err
+func answer(asked []asking, found map[trace.TraceID]bool, err error) {
+	for _, a := range asked {
+		if err == nil && !found[a.id] {
+			a.done <- ErrNotRecorded
+			continue
+		}
+		a.done <- err
 	}
 }
 
@@ -339,12 +359,13 @@ func (x *exactLevel) snapshotIfDue() {
 	if err != nil {
 		err = fmt.Errorf("capture: %w", err)
 	}
-	answer(asked, err)
+	answer(asked, got.found, err)
 }
 
 // captured is what a snapshot gave.
 type captured struct {
 	traces, spans int
+	found         map[trace.TraceID]bool
 	bytes         int64
 	cpu           time.Duration
 }
@@ -379,7 +400,7 @@ func (x *exactLevel) snapshot(f recorder, slow map[trace.TraceID]bool) (got capt
 	})
 	_, _ = io.Copy(io.Discard, r) // let the writer end, whatever stopped the reader
 	r.Close()
-	got.bytes, got.traces, got.cpu = <-wrote, len(found), threadCPU()-begun
+	got.bytes, got.traces, got.found, got.cpu = <-wrote, len(found), found, threadCPU()-begun
 	if len(batch.Spans) > 0 {
 		err = errors.Join(err, x.p.put(batch))
 	}
@@ -403,7 +424,10 @@ func exactUsage(s *exectrace.Span) spanstore.Usage {
 
 // Capture takes a snapshot of what the process does now and stores the exact
 // states of the spans of a trace, as far as the flight recorder reaches back:
-// those that have ended and those in flight. It waits until that is done. It
+// those that have ended and those in flight. It waits until that is done. Spans are known
+// by their start or their end: of those that have begun before what it reaches back to,
+// some eight seconds, and are in flight still there is nothing, and when that is so of all
+// it returns ErrNotRecorded: CaptureAtEnd is for such a trace. It
 // fails when the exact level is off or goes off, with the reason, when the execution
 // trace cannot be read, or when ctx ends first.
 func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
@@ -418,9 +442,8 @@ func (p *Profiler) Capture(ctx context.Context, id trace.TraceID) error {
 		return fmt.Errorf("capture: the exact level is off: %s", x.stats.Why)
 	}
 	done := make(chan error, 1)
-	x.asked = append(x.asked, done)
-	x.mu.Unlock()
-	x.want(id, true)
+	x.asked = append(x.asked, asking{id, done})
+	x.wantUnlock(id, true)
 	select {
 	case err := <-done:
 		return err

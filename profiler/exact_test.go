@@ -114,6 +114,19 @@ func TestCapture(t *testing.T) {
 	}
 }
 
+// TestCaptureOfTheUnknown: of a trace that the recorder knows nothing of Capture says so.
+func TestCaptureOfTheUnknown(t *testing.T) {
+	s := newService(t, exactly)
+	s.armed(t)
+	_, root := s.Start(context.Background(), "GET /slow")
+	defer root.End()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := s.prof.Capture(ctx, oteltrace.TraceID{0xab}); !errors.Is(err, profiler.ErrNotRecorded) {
+		t.Errorf("got %v; want %v", err, profiler.ErrNotRecorded)
+	}
+}
+
 // TestExactAmongOthers: a trace that the program takes itself, and a flight
 // recorder of its own, work; ours says why it waits.
 func TestExactAmongOthers(t *testing.T) {
