@@ -259,13 +259,31 @@ func (p *tab) awaitThat(what, condition string) {
 	p.awaitFor(patience, what, condition)
 }
 
+// tell evaluates an expression whose page may go away meanwhile.
+func (p *tab) tell(expression string) (string, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string](expression))
+}
+
+// leftPage reports whether the browser went to another page before it could answer.
+func leftPage(err error) bool {
+	return strings.Contains(err.Error(), "navigated or closed") || strings.Contains(err.Error(), "context was destroyed") ||
+		strings.Contains(err.Error(), "Cannot find context")
+}
+
 // awaitFor is awaitThat with another patience.
 func (p *tab) awaitFor(most time.Duration, what, condition string) {
 	p.t.Helper()
 	check := fmt.Sprintf(`(() => { try { return (%s) ? "" : "it does not hold"; } catch (e) { return String(e); } })()`, condition)
 	for end := time.Now().Add(most); ; time.Sleep(20 * time.Millisecond) {
-		why := eval[string](p, check)
-		if why == "" {
+		why, err := p.tell(check)
+		switch {
+		case err != nil && !leftPage(err):
+			p.t.Fatal(err)
+		case err != nil:
+			why = err.Error()
+		case why == "":
 			return
 		}
 		if time.Now().After(end) {
