@@ -53,8 +53,9 @@
 //
 // bench/results/recorder.txt has what recording adds to an operation of 20 µs
 // with three spans, over the SDK with a processor that throws its spans away (make
-// bench-recorder): 3.5 % (6 to 11 % on a machine that is overloaded) of CPU time on a machine that others keep busy, most of
-// it the CPU profile's own, which any -cpuprofile costs; adding up takes 2 %.
+// bench-recorder): 3.5 % of CPU time, and 6 to 11 % on a machine that is
+// overloaded. Most of it is the CPU profile's own, which any -cpuprofile costs;
+// adding up takes 2 %.
 //
 // # The project's own benchmarks
 //
