@@ -3,15 +3,15 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useData } from "./api";
 import { MIN_SAMPLES } from "./encoding";
-import { ErrorView, Stale } from "./error";
 import { FlameChart } from "./flamechart";
 import { byFunction, flameTree, matched, matcher, type FlameStack, type Kind, type Node } from "./flametree";
 import { count, cpuText, duration, percent, shortFunc } from "./format";
 import { isTyping } from "./header";
 import type { ViewProps } from "./lazy";
+import { Again, Outcome } from "./loaded";
 import { Problems } from "./notes";
 import { Period } from "./period";
-import { go, pageHref, withFormat } from "./route";
+import { go, pageHref } from "./route";
 import { partsOf, StateBar } from "./statebar";
 import type { CPU, Evidence, Frame } from "./types";
 
@@ -53,7 +53,8 @@ function dataHref(params: URLSearchParams): string {
 export default function FlameView({ search }: ViewProps) {
   const params = new URLSearchParams(search);
   const href = dataHref(params);
-  const { data, failure, reload, loading } = useData<Flame>(href);
+  const loaded = useData<Flame>(href);
+  const { data } = loaded;
   useEffect(() => {
     document.title = "Flame graph · spanclock";
   }, []);
@@ -65,17 +66,9 @@ export default function FlameView({ search }: ViewProps) {
         <Choice params={params} name="kind" title="Of" usual="cpu" choices={[["cpu", "CPU time"], ["wait", "waiting"]]} />
         <Choice params={params} name="by" title="By" usual="route" choices={[["route", "route"], ["name", "operation"], ["build", "build"]]} />
         {["service", "name"].map((name) => params.has(name) && <Without key={name} params={params} name={name} />)}
-        <span class="push" />
-        <a class="dim" href={withFormat(href, "json")}>
-          JSON
-        </a>
-        <button type="button" onClick={reload} aria-busy={loading}>
-          Refresh
-        </button>
+        <Again href={href} from={loaded} />
       </div>
-      {!data && failure && <ErrorView failure={failure} onRetry={reload} />}
-      {!data && !failure && <p class="loading">Adding up…</p>}
-      {data && failure && <Stale failure={failure} onRetry={reload} />}
+      <Outcome of={loaded} waiting="Adding up…" />
       {data && <Graph data={data} params={params} />}
     </>
   );

@@ -3,11 +3,11 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { useData } from "./api";
-import { ErrorView, Stale } from "./error";
 import { bytes, count, duration, localTime, utcTitle } from "./format";
 import type { ViewProps } from "./lazy";
+import { Again, Outcome } from "./loaded";
 import { Problems } from "./notes";
-import { pageHref, withFormat } from "./route";
+import { pageHref } from "./route";
 
 interface Vitals {
   now: string;
@@ -62,7 +62,8 @@ interface Vitals {
 }
 
 export default function HealthView(_: ViewProps) {
-  const { data, failure, reload, loading } = useData<Vitals>(pageHref("health"));
+  const loaded = useData<Vitals>(pageHref("health"));
+  const { data, reload } = loaded;
   useEffect(() => {
     document.title = "Health · spanclock";
   }, []);
@@ -75,19 +76,11 @@ export default function HealthView(_: ViewProps) {
       <h1 class="page-title">Health</h1>
       <div class="status-line">
         {data && <span class="dim">as of {localTime(data.now).slice(11, 19)}, every 5 s</span>}
-        <span class="push" />
-        <a class="dim" href={withFormat(pageHref("health"), "json")}>
-          JSON
-        </a>
-        <button type="button" onClick={reload} aria-busy={loading}>
-          Refresh
-        </button>
+        <Again href={pageHref("health")} from={loaded} />
       </div>
-      {!data && failure && <ErrorView failure={failure} onRetry={reload} />}
-      {!data && !failure && <p class="loading">Loading…</p>}
+      <Outcome of={loaded} waiting="Loading…" />
       {data && (
         <>
-          {failure && <Stale failure={failure} onRetry={reload} />}
           <Problems problems={data.problems} />
           <div class="vitals">
             <Store v={data} />

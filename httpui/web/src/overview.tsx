@@ -4,14 +4,15 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { useData } from "./api";
 import { Chart, type Line } from "./chart";
 import { MIN_SAMPLES, serviceColours } from "./encoding";
-import { ErrorView, Stale } from "./error";
+import { ErrorView } from "./error";
 import { count, cpuText, duration, localTime, localTimeBrief, percent, rate, utcTitle } from "./format";
 import { GraphTable, type Graph } from "./graphtable";
 import { isTyping } from "./header";
 import type { ViewProps } from "./lazy";
+import { Again, Outcome } from "./loaded";
 import { Problems } from "./notes";
 import { Period } from "./period";
-import { go, listHref, pageHref, traceHref, withFormat } from "./route";
+import { go, listHref, pageHref, traceHref } from "./route";
 import { ServiceChip } from "./service";
 import { Spark } from "./spark";
 import { partsOf, StateBar } from "./statebar";
@@ -59,7 +60,8 @@ const hrefOf = (params: URLSearchParams) => pageHref("overview", params);
 
 export default function OverviewView({ search }: ViewProps) {
   const params = new URLSearchParams(search);
-  const { data, failure, reload, loading } = useData<Overview>(hrefOf(params));
+  const loaded = useData<Overview>(hrefOf(params));
+  const { data, reload } = loaded;
   useEffect(() => {
     document.title = "Overview · spanclock";
   }, []);
@@ -86,17 +88,9 @@ export default function OverviewView({ search }: ViewProps) {
             <time title={utcTitle(data.to)}>{localTimeBrief(data.to, new Date(data.from)).replace(/\.\d+$/, "")}</time>
           </span>
         )}
-        <span class="push" />
-        <a class="dim" href={withFormat(hrefOf(params), "json")}>
-          JSON
-        </a>
-        <button type="button" onClick={reload} aria-busy={loading}>
-          Refresh
-        </button>
+        <Again href={hrefOf(params)} from={loaded} />
       </div>
-      {!data && failure && <ErrorView failure={failure} onRetry={reload} />}
-      {!data && !failure && <p class="loading">Adding up…</p>}
-      {data && failure && <Stale failure={failure} onRetry={reload} />}
+      <Outcome of={loaded} waiting="Adding up…" />
       {data && <Figures data={data} params={params} />}
     </>
   );

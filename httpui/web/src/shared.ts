@@ -12,6 +12,7 @@ export * from "./failure";
 export * from "./format";
 export * from "./header";
 export * from "./label";
+export * from "./loaded";
 export * from "./measure";
 export * from "./memory";
 export * from "./notes";
